@@ -1,0 +1,35 @@
+//! pyoci turns a Python project into an OCI container image: no Docker, no daemon, no root, no Dockerfile.
+//!
+//! The modules form floors; a module uses lower floors only (`tests/floors.rs` checks it):
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 0 | [`digest`] [`platform`] [`reference`] [`paths`]: values that parse once and cannot be wrong after |
+//! | 1 | [`blob`]: bytes that can be opened again, and descriptors of them |
+//! | 2 | [`tree`]: sorted paths to entries |
+//! | 3 | [`layer`]: tree to blob; [`wheel`]: wheel file to tree; [`python`]: packaging metadata |
+//! | 4 | [`image`]: base and layers to image, pure |
+//! | 5 | [`lock`], [`store`], [`debian`], `http` |
+//! | 6 | [`base`], [`sink`], [`project`] |
+//! | 7 | [`commands`] |
+//! | 8 | [`cli`] |
+
+pub mod base;
+pub mod blob;
+pub mod cli;
+pub mod commands;
+pub mod debian;
+pub mod digest;
+pub mod http;
+pub mod image;
+pub mod layer;
+pub mod lock;
+pub mod paths;
+pub mod platform;
+pub mod project;
+pub mod python;
+pub mod reference;
+pub mod sink;
+pub mod store;
+pub mod tree;
+pub mod wheel;

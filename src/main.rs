@@ -1,0 +1,5 @@
+//! The `pyoci` command.
+
+fn main() -> std::process::ExitCode {
+    pyoci::cli::main()
+}
