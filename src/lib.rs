@@ -4,12 +4,12 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`digest`] [`platform`] [`reference`] [`paths`]: values that parse once and cannot be wrong after |
+//! | 0 | [`digest`] [`platform`] [`reference`] [`paths`]: values that parse once and cannot be wrong after; [`environment`] [`progress`] |
 //! | 1 | [`blob`]: bytes that can be opened again, and descriptors of them |
 //! | 2 | [`tree`]: sorted paths to entries |
-//! | 3 | [`layer`]: tree to blob; [`wheel`]: wheel file to tree; [`python`]: packaging metadata |
+//! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob; [`wheel`]: wheel file to tree |
 //! | 4 | [`image`]: base and layers to image, pure |
-//! | 5 | [`lock`], [`store`], [`debian`], `http` |
+//! | 5 | [`http`], [`store`], then [`debian`], [`lock`] |
 //! | 6 | [`base`], [`sink`], [`project`] |
 //! | 7 | [`commands`] |
 //! | 8 | [`cli`] |
@@ -20,12 +20,14 @@ pub mod cli;
 pub mod commands;
 pub mod debian;
 pub mod digest;
+pub mod environment;
 pub mod http;
 pub mod image;
 pub mod layer;
 pub mod lock;
 pub mod paths;
 pub mod platform;
+pub mod progress;
 pub mod project;
 pub mod python;
 pub mod reference;

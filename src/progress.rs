@@ -1,0 +1,92 @@
+//! Progress: what a build tells its user while it runs. The cli layer decides how it looks.
+
+use std::sync::Arc;
+
+/// Something worth telling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A step has ended: one line, e.g. `Resolved` `12 packages with uv 0.13.9`.
+    Done {
+        /// A verb in the past tense.
+        what: String,
+        /// The rest of the line.
+        detail: String,
+    },
+    /// A decision and its reason, shown always, e.g. `start` `python3 -m app: the only entry point`.
+    Choice {
+        /// What was decided.
+        what: String,
+        /// What was chosen, and why.
+        detail: String,
+    },
+    /// Something the user should look at.
+    Warning(String),
+    /// Shown only with `-v`.
+    Detail(String),
+    /// Bytes of a running transfer: `total` is 0 where it is not known.
+    Transfer {
+        /// What is transferred; the same text for all events of one transfer.
+        what: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+}
+
+/// Takes events from any thread and passes them to whoever shows them.
+#[derive(Clone)]
+pub struct Progress(Arc<dyn Fn(Event) + Send + Sync>);
+
+impl Progress {
+    /// Progress that calls a function for every event.
+    pub fn new(show: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(show))
+    }
+
+    /// Progress that nobody sees.
+    pub fn silent() -> Self {
+        Self::new(|_| {})
+    }
+
+    /// A finished step.
+    pub fn done(&self, what: &str, detail: impl Into<String>) {
+        (self.0)(Event::Done {
+            what: what.to_owned(),
+            detail: detail.into(),
+        });
+    }
+
+    /// A decision and its reason.
+    pub fn choice(&self, what: &str, detail: impl Into<String>) {
+        (self.0)(Event::Choice {
+            what: what.to_owned(),
+            detail: detail.into(),
+        });
+    }
+
+    /// A warning.
+    pub fn warn(&self, message: impl Into<String>) {
+        (self.0)(Event::Warning(message.into()));
+    }
+
+    /// A detail for `-v`.
+    pub fn detail(&self, message: impl Into<String>) {
+        (self.0)(Event::Detail(message.into()));
+    }
+
+    /// The state of a transfer.
+    pub fn transfer(&self, what: &str, done: u64, total: u64) {
+        (self.0)(Event::Transfer {
+            what: what.to_owned(),
+            done,
+            total,
+        });
+    }
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Progress")
+    }
+}
