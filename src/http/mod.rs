@@ -227,7 +227,7 @@ mod tests {
                 let mut request = String::new();
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
                 while reader.read_line(&mut request).unwrap() > 2 {}
-                sender.send(request).unwrap();
+                let _ = sender.send(request);
                 stream.write_all(answer.as_bytes()).unwrap();
             }
         });
