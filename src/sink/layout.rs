@@ -1,0 +1,372 @@
+//! OCI image layouts (image-spec image-layout.md): the old layout or the new one, at every instant.
+//!
+//! Blobs are written under temporary names, synced, renamed by digest; `index.json` is renamed last; then blobs that
+//! nothing refers to are deleted. A lock on the directory keeps two writers apart.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use oci_spec::image::{
+    ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageManifest, MediaType, SCHEMA_VERSION,
+};
+use tempfile::NamedTempFile;
+
+use super::Error;
+use crate::blob::Blob;
+use crate::digest::Digest;
+use crate::image::{DOCUMENT_LIMIT, Index, canonical_json};
+
+const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// Temporary files start like this; what a killed build left behind is removed by the next one.
+const TEMPORARY: &str = ".pyoci-";
+
+/// What becomes of images that the layout already has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The layout has only the new image afterwards.
+    Replace,
+    /// Other tags stay; tags of the same name are replaced.
+    Add,
+}
+
+/// Fails if a directory cannot become or is not an image layout: a cheap look before the work begins.
+pub fn check(directory: &Path) -> Result<(), Error> {
+    match fs_err::metadata(directory) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::Write {
+            path: directory.to_owned(),
+            source,
+        }),
+        Ok(metadata) if !metadata.is_dir() => Err(Error::NotDirectory(directory.to_owned())),
+        Ok(_) => {
+            let fault = |source| Error::Write {
+                path: directory.to_owned(),
+                source,
+            };
+            let layout = directory.join("oci-layout").is_file();
+            for entry in fs_err::read_dir(directory).map_err(fault)? {
+                let name = entry.map_err(fault)?.file_name();
+                // A mount point of its own has lost+found.
+                let ours = name == "lost+found" || name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes());
+                if !layout && !ours {
+                    return Err(Error::NotLayout(directory.to_owned()));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Writes an image under its tags. With no tags the entry has no name. A failure leaves what was there before.
+pub fn write(image: &Index, directory: &Path, tags: &[String], mode: Mode) -> Result<(), Error> {
+    check(directory)?;
+    let fault = |source| Error::Write {
+        path: directory.to_owned(),
+        source,
+    };
+    let is_new = !directory.exists();
+    fs_err::create_dir_all(directory.join("blobs/sha256")).map_err(fault)?;
+    let handle = fs_err::File::open(directory).map_err(fault)?.into_parts().0;
+    handle.lock().map_err(fault)?;
+    let result = write_locked(image, directory, tags, mode);
+    if result.is_err() {
+        // The first error is the one to report; what cannot be cleaned now is cleaned by the next build.
+        if is_new {
+            let _ = fs_err::remove_dir_all(directory);
+        } else {
+            let _ = remove_leftovers(directory);
+            let _ = remove_unreferenced(directory);
+        }
+    }
+    result
+}
+
+fn write_locked(image: &Index, directory: &Path, tags: &[String], mode: Mode) -> Result<(), Error> {
+    let fault = |source| Error::Write {
+        path: directory.to_owned(),
+        source,
+    };
+    remove_leftovers(directory).map_err(fault)?;
+    // First, so that a directory in which a first
+    // build was killed is known as ours.
+    let layout = directory.join("oci-layout");
+    if fs_err::read(&layout).ok().as_deref() != Some(LAYOUT_FILE) {
+        replace_file(&layout, LAYOUT_FILE).map_err(fault)?;
+    }
+    let old = read_index(directory)?;
+    let new = canonical_json(&merged(old.as_ref(), image, tags, mode)?)?;
+    let mut touched = BTreeSet::new();
+    for blob in image.blobs() {
+        touched.extend(write_blob(blob, directory)?);
+    }
+    for parent in &touched {
+        sync_directory(parent).map_err(fault)?;
+    }
+    let index = directory.join("index.json");
+    if fs_err::read(&index).ok().as_deref() != Some(&new[..]) {
+        replace_file(&index, &new).map_err(fault)?;
+        sync_directory(directory).map_err(fault)?;
+    }
+    remove_unreferenced(directory)
+}
+
+/// Where a blob is in a layout.
+pub fn blob_path(directory: &Path, digest: &Digest) -> PathBuf {
+    directory
+        .join("blobs")
+        .join(digest.algorithm().name())
+        .join(digest.hex())
+}
+
+/// The layout's `index.json`; `None` where there is none.
+pub fn read_index(directory: &Path) -> Result<Option<ImageIndex>, Error> {
+    let path = directory.join("index.json");
+    let file = match fs_err::File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::Write { path, source }),
+    };
+    ImageIndex::from_reader(file.take(DOCUMENT_LIMIT))
+        .map(Some)
+        .map_err(|e| Error::Damaged {
+            path,
+            source: Box::new(e),
+        })
+}
+
+/// Writes a blob that is not there; gives the directory to sync.
+fn write_blob(blob: &Blob, layout: &Path) -> Result<Option<PathBuf>, Error> {
+    let path = blob_path(layout, &blob.descriptor.digest);
+    if fs_err::metadata(&path).is_ok_and(|m| m.is_file() && m.len() == blob.descriptor.size) {
+        return Ok(None);
+    }
+    let parent = path.parent().unwrap_or(layout).to_owned();
+    let fault = |source| Error::Write {
+        path: path.clone(),
+        source,
+    };
+    fs_err::create_dir_all(&parent).map_err(fault)?;
+    let unreadable = |source| Error::Blob {
+        digest: blob.descriptor.digest.clone(),
+        source,
+    };
+    let mut reader = blob.open_verified().map_err(unreadable)?;
+    let mut file = temporary_in(&parent).map_err(fault)?;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => file.write_all(&buffer[..n]).map_err(fault)?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(unreadable(e)),
+        }
+    }
+    persist(file, &path).map_err(fault)?;
+    Ok(Some(parent))
+}
+
+fn temporary_in(directory: &Path) -> io::Result<NamedTempFile> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::Permissions::from_mode(0o644);
+    tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .permissions(mode)
+        .tempfile_in(directory)
+}
+
+/// Power loss must not leave a name without its bytes: sync, then rename.
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = temporary_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    persist(file, path)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    fs_err::File::open(directory)?.sync_all()
+}
+
+fn merged(old: Option<&ImageIndex>, image: &Index, tags: &[String], mode: Mode) -> Result<ImageIndex, Error> {
+    let mut manifests: Vec<Descriptor> = Vec::new();
+    if let (Mode::Add, Some(old)) = (mode, old) {
+        let name = |d: &Descriptor| {
+            d.annotations()
+                .as_ref()
+                .and_then(|a| a.get(ANNOTATION_REF_NAME).cloned())
+        };
+        let replaced = |d: &&Descriptor| match name(d) {
+            Some(name) => tags.contains(&name),
+            None => tags.is_empty(),
+        };
+        manifests.extend(old.manifests().iter().filter(|d| !replaced(d)).cloned());
+    }
+    let root = image.root_descriptor()?;
+    if tags.is_empty() {
+        manifests.push(root.clone());
+    }
+    for tag in tags {
+        let mut descriptor = root.clone();
+        descriptor.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), tag.clone())].into()));
+        manifests.push(descriptor);
+    }
+    let mut index = ImageIndex::default();
+    index.set_schema_version(SCHEMA_VERSION);
+    index.set_media_type(Some(MediaType::ImageIndex));
+    index.set_manifests(manifests);
+    Ok(index)
+}
+
+fn remove_leftovers(layout: &Path) -> io::Result<()> {
+    let mut directories = vec![layout.to_owned()];
+    for entry in fs_err::read_dir(layout.join("blobs"))? {
+        directories.push(entry?.path());
+    }
+    for directory in directories.iter().filter(|d| d.is_dir()) {
+        for entry in fs_err::read_dir(directory)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(TEMPORARY.as_bytes())
+            {
+                fs_err::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes blobs that nothing refers to. Where a document cannot be followed, nothing is deleted.
+fn remove_unreferenced(layout: &Path) -> Result<(), Error> {
+    let Some(index) = read_index(layout)? else {
+        return Ok(());
+    };
+    let mut kept = BTreeSet::new();
+    if !index.manifests().iter().all(|d| follow(layout, d, &mut kept, 0)) {
+        return Ok(());
+    }
+    let fault = |source| Error::Write {
+        path: layout.to_owned(),
+        source,
+    };
+    for algorithm in fs_err::read_dir(layout.join("blobs")).map_err(fault)? {
+        let algorithm = algorithm.map_err(fault)?;
+        for entry in fs_err::read_dir(algorithm.path()).map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            let name = format!(
+                "{}:{}",
+                algorithm.file_name().display(),
+                entry.file_name().display()
+            );
+            if name.parse::<Digest>().is_ok() && !kept.contains(&name) {
+                fs_err::remove_file(entry.path()).map_err(fault)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Collects what a descriptor leads to; false if some document cannot be read or is of an unknown type.
+fn follow(layout: &Path, descriptor: &Descriptor, kept: &mut BTreeSet<String>, depth: usize) -> bool {
+    let digest = descriptor.digest().to_string();
+    let Ok(parsed) = digest.parse::<Digest>() else {
+        return false;
+    };
+    if !kept.insert(digest) {
+        return true;
+    }
+    if depth > 4 || descriptor.size() > DOCUMENT_LIMIT {
+        return false;
+    }
+    let Ok(bytes) = fs_err::read(blob_path(layout, &parsed)) else {
+        return false;
+    };
+    match descriptor.media_type() {
+        MediaType::ImageIndex => ImageIndex::from_reader(&bytes[..]).is_ok_and(|index| {
+            index
+                .manifests()
+                .iter()
+                .all(|d| follow(layout, d, kept, depth + 1))
+        }),
+        MediaType::ImageManifest => ImageManifest::from_reader(&bytes[..]).is_ok_and(|manifest| {
+            kept.insert(manifest.config().digest().to_string());
+            kept.extend(manifest.layers().iter().map(|d| d.digest().to_string()));
+            true
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::testing::tiny_image;
+
+    fn tags(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&n| n.to_owned()).collect()
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let index = read_index(directory).unwrap().unwrap();
+        let name = |d: &Descriptor| d.annotations().as_ref().unwrap()[ANNOTATION_REF_NAME].clone();
+        index.manifests().iter().map(name).collect()
+    }
+
+    fn blob_count(directory: &Path) -> usize {
+        fs_err::read_dir(directory.join("blobs/sha256")).unwrap().count()
+    }
+
+    #[test]
+    fn replacing_leaves_only_the_new_image_and_adding_keeps_other_tags() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = directory.path().join("image");
+        write(&tiny_image("one"), &layout, &tags(&["1"]), Mode::Replace).unwrap();
+        let count = blob_count(&layout);
+        write(&tiny_image("two"), &layout, &tags(&["2", "latest"]), Mode::Add).unwrap();
+        assert_eq!(names(&layout), ["1", "2", "latest"]);
+        write(&tiny_image("three"), &layout, &tags(&["latest"]), Mode::Add).unwrap();
+        assert_eq!(names(&layout), ["1", "2", "latest"]);
+        write(&tiny_image("four"), &layout, &tags(&["4"]), Mode::Replace).unwrap();
+        assert_eq!(names(&layout), ["4"]);
+        assert_eq!(blob_count(&layout), count);
+    }
+
+    #[test]
+    fn a_directory_that_is_no_layout_is_refused_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(directory.path().join("thesis.txt"), "mine").unwrap();
+        let error = write(&tiny_image("x"), directory.path(), &[], Mode::Replace).unwrap_err();
+        assert!(matches!(error, Error::NotLayout(_)));
+        let file = directory.path().join("thesis.txt");
+        assert!(matches!(check(&file), Err(Error::NotDirectory(_))));
+        assert_eq!(fs_err::read(file).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn a_blob_that_cannot_be_verified_leaves_the_earlier_image() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = directory.path().join("image");
+        write(&tiny_image("good"), &layout, &tags(&["1"]), Mode::Replace).unwrap();
+        let (before, count) = (
+            fs_err::read(layout.join("index.json")).unwrap(),
+            blob_count(&layout),
+        );
+        let mut bad = tiny_image("bad");
+        bad.images[0].layers[0].blob.descriptor.digest = Digest::of(b"something else");
+        assert!(matches!(
+            write(&bad, &layout, &tags(&["1"]), Mode::Replace),
+            Err(Error::Blob { .. })
+        ));
+        assert_eq!(fs_err::read(layout.join("index.json")).unwrap(), before);
+        assert_eq!(blob_count(&layout), count);
+        let new = directory.path().join("new");
+        assert!(write(&bad, &new, &[], Mode::Replace).is_err());
+        assert!(!new.exists());
+    }
+}
