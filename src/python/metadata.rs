@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use pep440_rs::{Version, VersionSpecifiers};
+use pep440_rs::Version;
 
 use super::name::{ExtraName, PackageName};
+use super::specifiers::Specifiers;
 
 /// The fields of a core metadata file that pyoci uses.
 ///
@@ -94,7 +95,10 @@ impl Metadata {
             author_email: fields.first("Author-email"),
             project_urls: project_urls.collect(),
             requires_python_text: fields.first("Requires-Python"),
-            requires_dist: fields.all("Requires-Dist").collect(),
+            requires_dist: fields
+                .all("Requires-Dist")
+                .map(|r| r.replace('\n', " "))
+                .collect(),
             provides_extra: fields
                 .all("Provides-Extra")
                 .filter_map(|e| e.parse().ok())
@@ -104,9 +108,9 @@ impl Metadata {
     }
 
     /// `Requires-Python` as version specifiers.
-    pub fn requires_python(&self) -> Result<Option<VersionSpecifiers>, MetadataError> {
+    pub fn requires_python(&self) -> Result<Option<Specifiers>, MetadataError> {
         let text = self.requires_python_text.as_deref();
-        let parsed = text.map(|t| VersionSpecifiers::from_str(t).map_err(|e| wrong("Requires-Python", &e)));
+        let parsed = text.map(|t| Specifiers::from_str(t).map_err(|e| wrong("Requires-Python", &e)));
         parsed.transpose()
     }
 }
@@ -204,7 +208,7 @@ mod tests {
         );
         assert_eq!(
             metadata.requires_dist,
-            ["Werkzeug>=3.1", "asgiref>=3.2;\nextra == \"async\""]
+            ["Werkzeug>=3.1", "asgiref>=3.2; extra == \"async\""]
         );
         assert_eq!(metadata.provides_extra, ["async".parse().unwrap()]);
         assert_eq!(metadata.requires_python().unwrap().unwrap().to_string(), ">=3.9");
