@@ -1,1 +1,120 @@
-//! To be written.
+//! Wheels: a wheel file, strictly read, becomes a tree; nothing is unpacked on disk.
+//!
+//! Spec: <https://packaging.python.org/en/latest/specifications/binary-distribution-format/>. What is placed where
+//! follows `pip install --target`; `docs/differences-from-pip.md` lists what differs and why.
+
+mod dist_info;
+mod error;
+mod install;
+mod record;
+mod scheme;
+mod script;
+mod zip;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use self::error::Error;
+pub use self::install::{INSTALLER, InstallOptions, Installed, install_all};
+pub use self::record::RecordError;
+pub use self::script::script;
+pub use self::zip::ZipError;
+use crate::blob::RandomFile;
+use crate::paths::TreePath;
+use crate::python::{EntryPoints, Metadata, PackageName, WheelFilename};
+use crate::tree::Content;
+
+/// The most bytes that are read of METADATA, RECORD and the like.
+const MAX_TEXT: u64 = 64 << 20;
+
+/// A wheel file that was opened: its zip structure, its `.dist-info` and the rows of its RECORD were checked.
+///
+/// The contents of its files were not: reading each checks its size and CRC-32, [`Wheel::verify_record`] its hash.
+#[derive(Clone, Debug)]
+pub struct Wheel {
+    filename: WheelFilename,
+    files: BTreeMap<TreePath, zip::File>,
+    dist_info: TreePath,
+    metadata: Metadata,
+    metadata_bytes: Vec<u8>,
+    entry_points: EntryPoints,
+    record: record::Record,
+    warnings: Vec<String>,
+}
+
+impl Wheel {
+    /// Opens the wheel at a path, which need not end with its file name. Reads headers and `.dist-info`, not the rest.
+    pub fn open(path: &Path, name: &str) -> Result<Self, Error> {
+        let filename: WheelFilename = name.parse()?;
+        let archive = RandomFile::open(path).map_err(|source| Error::Read {
+            wheel: filename.to_string(),
+            source,
+        })?;
+        let files = zip::read(&Arc::new(archive)).map_err(|source| Error::Archive {
+            wheel: filename.to_string(),
+            source,
+        })?;
+        let info = dist_info::read(&filename, &files)?;
+        let record =
+            record::Record::parse(&info.record, &info.directory, &files).map_err(|source| Error::Record {
+                wheel: filename.to_string(),
+                source,
+            })?;
+        Ok(Self {
+            filename,
+            files,
+            dist_info: info.directory,
+            metadata: info.metadata,
+            metadata_bytes: info.metadata_bytes,
+            entry_points: info.entry_points,
+            record,
+            warnings: info.warnings,
+        })
+    }
+
+    /// The file name that it was opened by.
+    pub fn filename(&self) -> &WheelFilename {
+        &self.filename
+    }
+
+    /// The distribution's normalised name.
+    pub fn name(&self) -> &PackageName {
+        &self.filename.name
+    }
+
+    /// The distribution's version, as METADATA has it.
+    pub fn version(&self) -> &str {
+        &self.metadata.version_text
+    }
+
+    /// Its METADATA.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The bytes of its METADATA.
+    pub fn metadata_bytes(&self) -> &[u8] {
+        &self.metadata_bytes
+    }
+
+    /// Its `entry_points.txt`; empty where it has none.
+    pub fn entry_points(&self) -> &EntryPoints {
+        &self.entry_points
+    }
+
+    /// Its files as they are in the archive, sorted by path.
+    pub fn files(&self) -> impl Iterator<Item = (&TreePath, Content)> {
+        let files = self.files.iter();
+        files.map(|(path, file)| (path, Content::Member(file.member.clone())))
+    }
+
+    /// Reads every file and compares it with its hash in RECORD. The wheel's own hash proves who made it, this that it
+    /// was made without fault; so once for each wheel file is enough.
+    pub fn verify_record(&self) -> Result<(), Error> {
+        self.record.verify(&self.files).map_err(|source| Error::Record {
+            wheel: self.filename.to_string(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,262 @@
+//! Installing: wheels become one tree, as `pip install --target --no-compile` into an empty directory would leave it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read as _};
+
+use super::record::{self, Row};
+use super::{Error, MAX_TEXT, Wheel, scheme, script, zip};
+use crate::paths::TreePath;
+use crate::python::{PackageName, Target};
+use crate::tree::{Content, Entry, Tree, TreeError};
+
+/// What the INSTALLER file of every installed distribution says.
+pub const INSTALLER: &str = "pyoci\n";
+
+/// Where and how to install.
+#[derive(Clone, Copy, Debug)]
+pub struct InstallOptions<'a> {
+    /// The directory in the image, e.g. `deps`.
+    pub prefix: &'a TreePath,
+    /// What the image runs: scripts start with its interpreter.
+    pub target: &'a Target,
+    /// Files to leave out, by path relative to the prefix (`[tool.pyoci] exclude`).
+    pub exclude: &'a globset::GlobSet,
+    /// The distributions that the user asked for by name; the others are dependencies. They get a REQUESTED file.
+    pub requested: &'a BTreeSet<PackageName>,
+}
+
+/// What installing gives.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// The prefix and all in it.
+    pub tree: Tree,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// Installs wheels together. Their order does not matter.
+///
+/// Two wheels may have the same file at one path; different ones there are an error.
+pub fn install_all(wheels: &[Wheel], options: &InstallOptions<'_>) -> Result<Installed, Error> {
+    let mut sorted: Vec<&Wheel> = wheels.iter().collect();
+    sorted.sort_by_key(|wheel| wheel.filename().to_string());
+    let mut site = Site::default();
+    let mut warnings = Vec::new();
+    for wheel in sorted {
+        warnings.extend(wheel.warnings.iter().cloned());
+        for (path, entry) in install(wheel, options)? {
+            site.add(path, entry, wheel)?;
+        }
+    }
+    let mut tree = Tree::new();
+    for (path, entry) in site.tree {
+        let path = options.prefix.join(path.as_str()).map_err(|source| Error::Path {
+            wheel: site.owners.get(&path).cloned().unwrap_or_default(),
+            source,
+        })?;
+        tree.insert(path, entry)?;
+    }
+    Ok(Installed { tree, warnings })
+}
+
+/// All wheels' files, and whose each is.
+#[derive(Default)]
+struct Site {
+    tree: Tree,
+    owners: BTreeMap<TreePath, String>,
+}
+
+impl Site {
+    fn add(&mut self, path: TreePath, entry: Entry, wheel: &Wheel) -> Result<(), Error> {
+        if let Some(there) = self.tree.get(path.as_str())
+            && let (Some(old), Some(new)) = (there.content(), entry.content())
+        {
+            let equal = same(old, new).map_err(|source| Error::Read {
+                wheel: wheel.filename().to_string(),
+                source,
+            })?;
+            if !equal {
+                return Err(self.conflict(&path, &path, wheel));
+            }
+            // Executable for one is executable for both, whichever comes first.
+            let mode = there.mode | entry.mode;
+            self.tree.remove(&path);
+            self.tree.insert(path, entry.with_mode(mode))?;
+            return Ok(());
+        }
+        match self.tree.insert(path.clone(), entry) {
+            Ok(()) => {
+                self.owners.insert(path, wheel.filename().to_string());
+                Ok(())
+            }
+            Err(TreeError::Twice(path)) => Err(self.conflict(&path, &path, wheel)),
+            Err(TreeError::BelowFile(path, file)) => Err(self.conflict(&path, &file, wheel)),
+        }
+    }
+
+    /// The error that `wheel`'s `path` meets what is at `there`, or below it.
+    fn conflict(&self, path: &TreePath, there: &TreePath, wheel: &Wheel) -> Error {
+        let below = format!("{there}/");
+        let owner = self.owners.get(there).or_else(|| {
+            let mut owners = self.owners.iter();
+            owners
+                .find(|(p, _)| p.as_str().starts_with(&below))
+                .map(|(_, o)| o)
+        });
+        Error::Conflict {
+            path: path.clone(),
+            first: owner.cloned().unwrap_or_default(),
+            second: wheel.filename().to_string(),
+        }
+    }
+}
+
+/// Whether two contents are equal, byte by byte unless sizes and checksums already differ.
+fn same(a: &Content, b: &Content) -> io::Result<bool> {
+    if a.size() != b.size() {
+        return Ok(false);
+    }
+    if let (Content::Member(a), Content::Member(b)) = (a, b)
+        && a.crc32 != b.crc32
+    {
+        return Ok(false);
+    }
+    let (mut a, mut b) = (a.open()?, b.open()?);
+    let (mut left, mut right) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        let (n, m) = (fill(&mut a, &mut left)?, fill(&mut b, &mut right)?);
+        if left[..n] != right[..m] {
+            return Ok(false);
+        }
+        if n == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+/// Reads until the buffer is full or the content ends.
+fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    Ok(filled)
+}
+
+/// The files of one wheel where they are installed, relative to the prefix, with those that installing makes.
+fn install(wheel: &Wheel, options: &InstallOptions<'_>) -> Result<Vec<(TreePath, Entry)>, Error> {
+    let mut installing = Installing {
+        wheel,
+        options,
+        files: Vec::new(),
+        rows: BTreeMap::new(),
+    };
+    for (path, file) in &wheel.files {
+        installing.place(path, file)?;
+    }
+    for entry_point in script::scripts_of(&wheel.entry_points, options.target) {
+        let text = script::script(&options.target.interpreter, &entry_point);
+        installing.generate(&format!("bin/{}", entry_point.name), text, true)?;
+    }
+    installing.describe()?;
+    Ok(installing.files)
+}
+
+struct Installing<'a> {
+    wheel: &'a Wheel,
+    options: &'a InstallOptions<'a>,
+    files: Vec<(TreePath, Entry)>,
+    rows: BTreeMap<String, Row>,
+}
+
+impl Installing<'_> {
+    /// Places a file of the archive.
+    fn place(&mut self, path: &TreePath, file: &zip::File) -> Result<(), Error> {
+        if self.is_made_anew(path) {
+            return Ok(());
+        }
+        let place = scheme::place(self.wheel, path)?;
+        if place.is_script && script::is_wrapper(place.path.file_name(), &self.wheel.entry_points) {
+            return Ok(());
+        }
+        let content = Content::Member(file.member.clone());
+        if !place.is_script {
+            let row = self.wheel.record.row(path);
+            self.add(place.path, Entry::file(content, file.executable), row);
+            return Ok(());
+        }
+        let fixed = self.fixed_script(&content).map_err(|e| self.unreadable(e))?;
+        if let Some(text) = fixed {
+            return self.generate(place.path.as_str(), text, true);
+        }
+        let row = self.wheel.record.row(path);
+        self.add(place.path, Entry::file(content, true), row);
+        Ok(())
+    }
+
+    /// The text of a script that starts with `#!python`, with the image's interpreter; other scripts and programs
+    /// stay as they are.
+    fn fixed_script(&self, content: &Content) -> io::Result<Option<Vec<u8>>> {
+        let mut start = [0; 8];
+        let n = fill(&mut content.open()?.take(8), &mut start)?;
+        if !script::needs_interpreter(&start[..n]) {
+            return Ok(None);
+        }
+        let text = content.read(MAX_TEXT)?;
+        Ok(Some(script::with_interpreter(
+            &self.options.target.interpreter,
+            &text,
+        )))
+    }
+
+    /// Files of `.dist-info` that say how a distribution was installed, not what it is.
+    fn is_made_anew(&self, path: &TreePath) -> bool {
+        path.strip_prefix(self.wheel.dist_info.as_str())
+            .is_some_and(|name| matches!(name, "RECORD" | "INSTALLER" | "REQUESTED" | "direct_url.json"))
+    }
+
+    /// Adds what installing makes in `.dist-info`; RECORD last, as it lists the rest.
+    fn describe(&mut self) -> Result<(), Error> {
+        let dist_info = self.wheel.dist_info.clone();
+        self.generate(&format!("{dist_info}/INSTALLER"), INSTALLER.into(), false)?;
+        if self.options.requested.contains(self.wheel.name()) {
+            self.generate(&format!("{dist_info}/REQUESTED"), Vec::new(), false)?;
+        }
+        let path = self.path(&format!("{dist_info}/RECORD"))?;
+        self.rows.insert(path.to_string(), Row::default());
+        let text = record::write(&self.rows);
+        self.add(path, Entry::file(Content::bytes(text), false), Row::default());
+        Ok(())
+    }
+
+    fn generate(&mut self, path: &str, text: Vec<u8>, executable: bool) -> Result<(), Error> {
+        let path = self.path(path)?;
+        let row = record::row_of(&text);
+        self.add(path, Entry::file(Content::bytes(text), executable), row);
+        Ok(())
+    }
+
+    fn add(&mut self, path: TreePath, entry: Entry, row: Row) {
+        if !self.options.exclude.is_match(path.as_str()) {
+            self.rows.insert(path.to_string(), row);
+            self.files.push((path, entry));
+        }
+    }
+
+    fn path(&self, path: &str) -> Result<TreePath, Error> {
+        TreePath::new(path).map_err(|source| Error::Path {
+            wheel: self.wheel.filename().to_string(),
+            source,
+        })
+    }
+
+    fn unreadable(&self, source: io::Error) -> Error {
+        Error::Read {
+            wheel: self.wheel.filename().to_string(),
+            source,
+        }
+    }
+}
