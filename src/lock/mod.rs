@@ -1,1 +1,208 @@
-//! To be written.
+//! The lock: resolved packages with their files and hashes, exactly PEP 751 in memory, and what a Target takes of it.
+//!
+//! A lock is read from a file ([`pylock`]) or asked of a resolver; [`Lock::select`] chooses one file for each package.
+
+mod error;
+pub mod pylock;
+mod select;
+mod write;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use pep440_rs::Version;
+use url::Url;
+
+pub use error::Error;
+pub use select::{Selected, Source};
+
+use crate::digest::Digest;
+use crate::environment::Environment;
+use crate::http::Client;
+use crate::progress::Progress;
+use crate::python::{ExtraName, GroupName, Marker, PackageName, Specifiers};
+use crate::store::Store;
+
+/// What to lock, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The project's directory: relative paths in requirements start here.
+    pub directory: PathBuf,
+    /// Requirements files, in the order given.
+    pub requirements: Vec<PathBuf>,
+    /// Constraints files, in the order given.
+    pub constraints: Vec<PathBuf>,
+    /// Requirements that stand in no file of their own (PEP 723).
+    pub inline: Vec<String>,
+    /// A `pyproject.toml` whose `[project]` dependencies, extras and groups are wanted.
+    pub pyproject: Option<PathBuf>,
+    /// Extras of the project.
+    pub extras: BTreeSet<ExtraName>,
+    /// Dependency groups of the project.
+    pub groups: BTreeSet<GroupName>,
+    /// A lock file: it answers alone, nothing is resolved.
+    pub lock: Option<PathBuf>,
+    /// Who resolves.
+    pub resolver: Resolver,
+    /// Never build a source distribution.
+    pub no_build: bool,
+    /// Use only what is on this machine.
+    pub offline: bool,
+    /// Resolve again, also if a resolution is remembered.
+    pub upgrade: bool,
+    /// Take nothing but a lock file.
+    pub locked: bool,
+}
+
+/// Who resolves requirements.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resolver {
+    /// uv, for any target.
+    #[default]
+    Uv,
+    /// The host's pip, for a target like the host.
+    Pip,
+}
+
+/// What locking and fetching need from the outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Tools<'a> {
+    /// The cache.
+    pub store: &'a Store,
+    /// For downloads.
+    pub http: &'a Client,
+    /// The user's environment.
+    pub environment: &'a Environment,
+    /// Where to tell what happens.
+    pub progress: &'a Progress,
+}
+
+/// Resolved packages: a `pylock.toml` in memory.
+///
+/// Spec: <https://packaging.python.org/en/latest/specifications/pylock-toml/>.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lock {
+    /// Markers of the environments that it was made for; empty if for any.
+    pub environments: Vec<Marker>,
+    /// The Python versions that it was made for.
+    pub requires_python: Option<Specifiers>,
+    /// The extras that may be asked of it.
+    pub extras: BTreeSet<ExtraName>,
+    /// The dependency groups that may be asked of it.
+    pub groups: BTreeSet<GroupName>,
+    /// The dependency groups installed when none is asked for.
+    pub default_groups: BTreeSet<GroupName>,
+    /// The tool that made it.
+    pub created_by: String,
+    /// The packages; one name may be there several times, for different environments.
+    pub packages: Vec<Package>,
+}
+
+/// A package of a lock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Package {
+    /// Its name.
+    pub name: PackageName,
+    /// Its version; a source tree may have none.
+    pub version: Option<Version>,
+    /// Where it is wanted; everywhere if there is none.
+    pub marker: Option<Marker>,
+    /// The Python versions it needs.
+    pub requires_python: Option<Specifiers>,
+    /// The index it came from.
+    pub index: Option<Url>,
+    /// Where its content is.
+    pub content: Content,
+}
+
+/// Where the content of a package is; the four exclude each other.
+///
+/// > `packages.vcs`, `packages.directory`, `packages.archive`: Mutually-exclusive with each other and
+/// > `packages.sdist`, `packages.wheels`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// Files of an index: wheels, a source distribution, or both.
+    Files {
+        /// The wheels.
+        wheels: Vec<Artifact>,
+        /// The source distribution.
+        sdist: Option<Artifact>,
+    },
+    /// One wheel or source archive, given by its URL or path.
+    Archive {
+        /// The file.
+        artifact: Artifact,
+        /// Where the project is in it.
+        subdirectory: Option<String>,
+    },
+    /// A source directory.
+    Directory {
+        /// Absolute path.
+        path: PathBuf,
+        /// Whether it was asked for with `-e`; an image gets a copy all the same.
+        editable: bool,
+        /// Where the project is in it.
+        subdirectory: Option<String>,
+    },
+    /// A commit of a repository.
+    Vcs(Vcs),
+}
+
+/// A commit of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vcs {
+    /// `git`, `hg`, `bzr` or `svn`; only git can be built.
+    pub kind: String,
+    /// The repository.
+    pub location: Location,
+    /// The branch or tag that was asked for.
+    pub requested_revision: Option<String>,
+    /// The commit.
+    pub commit: String,
+    /// Where the project is in it.
+    pub subdirectory: Option<String>,
+}
+
+/// A file of a package: a wheel or a source archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// The file name, without any `/`.
+    pub name: String,
+    /// Where it is.
+    pub location: Location,
+    /// Its size in bytes, where known.
+    pub size: Option<u64>,
+    /// Its hashes, the one to verify first; empty only for what a resolver found on an index that gives none.
+    pub hashes: Vec<Digest>,
+}
+
+/// Where a file or repository is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// On a server.
+    Url(Url),
+    /// On this machine; absolute.
+    Path(PathBuf),
+}
+
+impl Artifact {
+    /// The digest that its bytes must have, where known.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.hashes.first()
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_local(&self) -> bool {
+        matches!(self.location, Location::Path(_))
+    }
+}
+
+impl std::fmt::Display for Location {
+    /// As it may be shown: passwords redacted.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Url(url) => f.write_str(&crate::http::redacted(url)),
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What can go wrong between requirements and files.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::digest::Digest;
+
+/// Why there is no lock, or no file for a package of it. No text in it holds a password.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that the user named, or that another one names, cannot be read.
+    #[error("cannot read {path}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A lock file is malformed.
+    #[error("{path}:{line}: {problem}", path = .path.display())]
+    LockFile {
+        /// The lock file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A requirements file is malformed.
+    #[error("the requirements cannot be read")]
+    Requirements(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The lock is for other Python versions.
+    #[error("the lock is for Python {requires}, and the image has {python}")]
+    LockPython {
+        /// `requires-python` of the lock.
+        requires: String,
+        /// The target's version.
+        python: String,
+    },
+    /// The lock is for other environments.
+    #[error("the lock is not for {target}: it is for {environments}")]
+    LockEnvironment {
+        /// The target.
+        target: String,
+        /// The lock's environments.
+        environments: String,
+    },
+    /// The lock does not know an extra or group.
+    #[error("the lock has no {kind} `{name}`")]
+    Unknown {
+        /// `extra` or `dependency group`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A marker cannot be evaluated.
+    #[error("the marker of {what} makes no sense")]
+    Marker {
+        /// The package.
+        what: String,
+        /// Why.
+        #[source]
+        source: crate::python::markers::MarkerError,
+    },
+    /// Two entries of one package are both wanted.
+    #[error("the lock has two entries of one package that both apply to {target}: {first} and {second}")]
+    TwoEntries {
+        /// The first.
+        first: String,
+        /// The second.
+        second: String,
+        /// The target.
+        target: String,
+    },
+    /// A locked package needs another Python.
+    #[error("{package} needs Python {requires}, and the image has {python}")]
+    PackagePython {
+        /// Name and version.
+        package: String,
+        /// `requires-python` of the package.
+        requires: String,
+        /// The target's version.
+        python: String,
+    },
+    /// No file of the package fits.
+    #[error("{package} has no wheel for {target}: {offers}")]
+    NoWheel {
+        /// Name and version.
+        package: String,
+        /// The target.
+        target: String,
+        /// What there is instead.
+        offers: String,
+        /// What could be done.
+        hint: String,
+    },
+    /// Building is forbidden.
+    #[error("{package} would have to be built from {source_name}, which --no-build forbids")]
+    NoBuild {
+        /// Name and version.
+        package: String,
+        /// The source distribution or directory.
+        source_name: String,
+    },
+    /// A lock is demanded.
+    #[error("--locked needs a lock file, and there is none")]
+    NotLocked,
+    /// Offline and nothing remembered.
+    #[error("offline, and these dependencies were never resolved for {target} here")]
+    OfflineUnresolved {
+        /// The target.
+        target: String,
+    },
+    /// The resolver found no solution, or failed.
+    #[error("{resolver} could not resolve the dependencies")]
+    Resolve {
+        /// E.g. `uv 0.13.9`.
+        resolver: String,
+        /// Its own words.
+        #[source]
+        said: Said,
+        /// What could be done.
+        hint: Option<String>,
+    },
+    /// A program could not be run.
+    #[error("cannot run {program}")]
+    Run {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The resolver needs a Python on this machine, and there is none.
+    #[error("uv needs a Python on this machine to resolve dependencies, and there is none")]
+    NoPython,
+    /// The resolver could not be fetched.
+    #[error("cannot fetch uv {version}, which resolves the dependencies")]
+    FetchUv {
+        /// The version that pyoci carries the hash of.
+        version: &'static str,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
+    /// The resolver is not published for this machine.
+    #[error("there is no uv for this machine")]
+    NoUv,
+    /// The host's pip cannot answer for the target.
+    #[error("--resolver pip cannot resolve for {target}: {reason}")]
+    Pip {
+        /// The target.
+        target: String,
+        /// What is different.
+        reason: String,
+    },
+    /// A download failed.
+    #[error("cannot fetch {package}")]
+    Fetch {
+        /// Name and version.
+        package: String,
+        /// Why.
+        #[source]
+        source: crate::http::Error,
+    },
+    /// A download broke off or could not be kept.
+    #[error("cannot fetch {package} from {location}")]
+    Transfer {
+        /// Name and version.
+        package: String,
+        /// Where it is, redacted.
+        location: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The bytes are not those of the lock.
+    #[error("{location} is not the file of {package} that was locked: expected {expected}, got {actual}")]
+    WrongHash {
+        /// Name and version.
+        package: String,
+        /// Where it came from, redacted.
+        location: String,
+        /// The lock's digest.
+        expected: Digest,
+        /// The digest of the bytes.
+        actual: Digest,
+    },
+    /// The number of bytes is not that of the lock.
+    #[error(
+        "{location} is not the file of {package} that was locked: expected {expected} bytes, got {actual}"
+    )]
+    WrongSize {
+        /// Name and version.
+        package: String,
+        /// Where it came from, redacted.
+        location: String,
+        /// The lock's size.
+        expected: u64,
+        /// The number of bytes.
+        actual: u64,
+    },
+    /// A build failed.
+    #[error("building {package} failed")]
+    Build {
+        /// Name and version, or the directory.
+        package: String,
+        /// The builder's own words, the last lines.
+        #[source]
+        said: Said,
+    },
+    /// A build gave a wheel for this machine only.
+    #[error("{package} has no wheel for {target}, and building it here gives {wheel}: {reason}")]
+    BuiltForHost {
+        /// Name and version.
+        package: String,
+        /// The target.
+        target: String,
+        /// The name of the wheel that was built.
+        wheel: String,
+        /// Why it cannot be taken.
+        reason: String,
+    },
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+}
+
+/// What another program said, tidied: the cause of an error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Said(pub String);
+
+impl Error {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoWheel { hint, .. } => hint,
+            Self::Resolve { hint, .. } => return hint.clone(),
+            Self::Fetch { source, .. } => return source.hint(),
+            Self::FetchUv { source, .. } => {
+                let own = "install uv (https://docs.astral.sh/uv/), or give a lock file";
+                return Some(source.hint().unwrap_or_else(|| own.to_owned()));
+            }
+            Self::Store(source) => return source.hint(),
+            Self::Unknown { kind, known, .. } if known.is_empty() => {
+                return Some(format!("it has no {kind}s; lock again with the {kind} included"));
+            }
+            Self::Unknown { known, .. } => return Some(format!("it has: {}", known.join(", "))),
+            Self::LockPython { .. } | Self::LockEnvironment { .. } | Self::PackagePython { .. } => {
+                "choose another base or --python, or lock again for this one"
+            }
+            Self::TwoEntries { .. } => "lock again: their markers must exclude each other",
+            Self::NoBuild { .. } => "leave out --no-build, or require a version that has a wheel",
+            Self::NotLocked => "make one, e.g. with `uv pip compile -o pylock.toml requirements.txt`",
+            Self::OfflineUnresolved { .. } => "run once without --offline, or give a lock file",
+            Self::NoPython => {
+                "install any Python 3, or give a lock file (pylock.toml), which needs neither resolver nor Python"
+            }
+            Self::NoUv => "install uv, or give a lock file (pylock.toml)",
+            Self::Pip { .. } => "leave out --resolver pip: uv resolves for any target",
+            Self::WrongHash { .. } | Self::WrongSize { .. } => {
+                "the file was changed after it was locked: check where it comes from before you lock again"
+            }
+            Self::BuiltForHost { .. } => {
+                "require a version that has a wheel for the target, or build on such a machine"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

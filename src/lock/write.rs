@@ -1,0 +1,150 @@
+//! Writing `pylock.toml` (PEP 751): the same lock gives the same bytes.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{Artifact, Content, Location, Lock, Package, Vcs};
+
+impl Lock {
+    /// The lock as TOML, for a file in `directory`: paths below it are written relative to it.
+    pub fn to_toml(&self, directory: &Path) -> String {
+        let mut out = String::from("lock-version = \"1.0\"\n");
+        let mut list = |key: &str, items: Vec<String>| {
+            if !items.is_empty() {
+                let items: Vec<_> = items.iter().map(|i| quoted(i)).collect();
+                let _ = writeln!(out, "{key} = [{}]", items.join(", "));
+            }
+        };
+        list("environments", texts(&self.environments));
+        list("extras", texts(&self.extras));
+        list("dependency-groups", texts(&self.groups));
+        list("default-groups", texts(&self.default_groups));
+        if let Some(requires) = &self.requires_python {
+            let _ = writeln!(out, "requires-python = {}", quoted(&requires.to_string()));
+        }
+        let _ = writeln!(out, "created-by = {}", quoted(&self.created_by));
+        if self.packages.is_empty() {
+            out.push_str("packages = []\n");
+        }
+        for package in &self.packages {
+            write_package(&mut out, package, directory);
+        }
+        out
+    }
+}
+
+fn texts<'a, T: ToString + 'a>(items: impl IntoIterator<Item = &'a T>) -> Vec<String> {
+    items.into_iter().map(ToString::to_string).collect()
+}
+
+fn write_package(out: &mut String, package: &Package, directory: &Path) {
+    let mut line = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(out, "{key} = {value}");
+        }
+    };
+    line("\n[[packages]]\nname", Some(quoted(package.name.as_str())));
+    line(
+        "version",
+        package.version.as_ref().map(|v| quoted(&v.to_string())),
+    );
+    line("marker", package.marker.as_ref().map(|m| quoted(&m.to_string())));
+    let requires = package.requires_python.as_ref();
+    line("requires-python", requires.map(|r| quoted(&r.to_string())));
+    line("index", package.index.as_ref().map(|i| quoted(i.as_str())));
+    match &package.content {
+        Content::Files { wheels, sdist } => {
+            line("sdist", sdist.as_ref().map(|s| artifact(s, None, directory)));
+            let wheels: Vec<_> = wheels.iter().map(|w| artifact(w, None, directory)).collect();
+            if !wheels.is_empty() {
+                line("wheels", Some(format!("[\n    {},\n]", wheels.join(",\n    "))));
+            }
+        }
+        Content::Archive {
+            artifact: file,
+            subdirectory,
+        } => {
+            line(
+                "archive",
+                Some(artifact(file, subdirectory.as_deref(), directory)),
+            );
+        }
+        Content::Directory {
+            path,
+            editable,
+            subdirectory,
+        } => {
+            let mut fields = vec![format!("path = {}", quoted(&relative(path, directory)))];
+            if *editable {
+                fields.push("editable = true".to_owned());
+            }
+            field(&mut fields, "subdirectory", subdirectory.as_deref());
+            line("directory", Some(table(&fields)));
+        }
+        Content::Vcs(vcs) => line("vcs", Some(vcs_table(vcs, directory))),
+    }
+}
+
+fn vcs_table(vcs: &Vcs, directory: &Path) -> String {
+    let mut fields = vec![format!("type = {}", quoted(&vcs.kind))];
+    fields.push(location(&vcs.location, directory));
+    field(
+        &mut fields,
+        "requested-revision",
+        vcs.requested_revision.as_deref(),
+    );
+    field(&mut fields, "commit-id", Some(&vcs.commit));
+    field(&mut fields, "subdirectory", vcs.subdirectory.as_deref());
+    table(&fields)
+}
+
+fn artifact(artifact: &Artifact, subdirectory: Option<&str>, directory: &Path) -> String {
+    let mut fields = Vec::new();
+    // > The file name may be left out where it is the last component of the path or URL.
+    if super::pylock::file_name(&artifact.location).as_deref() != Some(&artifact.name) {
+        field(&mut fields, "name", Some(&artifact.name));
+    }
+    fields.push(location(&artifact.location, directory));
+    if let Some(size) = artifact.size {
+        fields.push(format!("size = {size}"));
+    }
+    field(&mut fields, "subdirectory", subdirectory);
+    let hash = |d: &crate::digest::Digest| format!("{} = {}", d.algorithm().name(), quoted(d.hex()));
+    let hashes: Vec<_> = artifact.hashes.iter().map(hash).collect();
+    fields.push(format!("hashes = {}", table(&hashes)));
+    table(&fields)
+}
+
+fn location(location: &Location, directory: &Path) -> String {
+    match location {
+        Location::Url(url) => format!("url = {}", quoted(url.as_str())),
+        Location::Path(path) => format!("path = {}", quoted(&relative(path, directory))),
+    }
+}
+
+/// > Relative paths SHOULD use `/` as separator and be relative to the lock file.
+fn relative(path: &Path, directory: &Path) -> String {
+    let path = match path.strip_prefix(directory) {
+        Ok(below) if below.as_os_str().is_empty() => Path::new("."),
+        Ok(below) => below,
+        Err(_) => path,
+    };
+    path.display().to_string()
+}
+
+fn field(fields: &mut Vec<String>, key: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        fields.push(format!("{key} = {}", quoted(value)));
+    }
+}
+
+fn table(fields: &[String]) -> String {
+    if fields.is_empty() {
+        return "{}".to_owned();
+    }
+    format!("{{ {} }}", fields.join(", "))
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
