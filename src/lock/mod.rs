@@ -25,6 +25,10 @@ use crate::store::Store;
 
 /// What to lock, and how.
 #[derive(Clone, Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line"
+)]
 pub struct Request {
     /// The project's directory: relative paths in requirements start here.
     pub directory: PathBuf,
