@@ -1,3 +1,125 @@
-//! To be written.
+//! Projects: what the user wrote. Requirements, files and start command are found here; nothing is resolved or built.
 
+mod discovery;
+mod docker_ignore;
+mod document;
+mod error;
+mod files;
+mod ignore_rules;
+mod labels;
+mod python_preference;
 pub mod runtime;
+pub mod settings;
+
+use std::path::{Path, PathBuf};
+
+pub use discovery::{RequirementSource, Requirements};
+pub use document::{Document, Node, Table, Value};
+pub use error::{Error, Place};
+pub use files::Files;
+pub use python_preference::{PythonPreference, RequiresPython};
+pub use settings::Settings;
+
+use crate::progress::Progress;
+use crate::python::Target;
+use ignore_rules::IgnoreRules;
+
+/// A Python project in a directory.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The directory, absolute, links resolved.
+    pub root: PathBuf,
+    /// `[project] name`, else the directory's name.
+    pub name: String,
+    /// What was asked for, over what `[tool.pyoci]` says.
+    pub settings: Settings,
+    /// `pyproject.toml`, if there is one.
+    pub pyproject: Option<Document>,
+    /// Where the requirements are, and why.
+    pub requirements: Requirements,
+    /// Which Python versions the project accepts.
+    pub requires_python: Option<RequiresPython>,
+}
+
+impl Project {
+    /// Finds out about the project in a directory. `given` is what flags and `PYOCI_*` variables say (paths absolute).
+    pub fn discover(path: &Path, given: Settings) -> Result<Self, Error> {
+        let root = match fs_err::canonicalize(path) {
+            Ok(root) => root,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NoProject(path.to_owned()));
+            }
+            Err(error) => return Err(Error::Io(error)),
+        };
+        if !root.is_dir() {
+            return Err(Error::NotADirectory(path.to_owned()));
+        }
+        let pyproject = Document::read(&root.join("pyproject.toml"))?;
+        let settings = match &pyproject {
+            Some(document) => given.over(Settings::from_pyproject(document)?),
+            None => given,
+        };
+        let requirements = discovery::requirements(&root, pyproject.as_ref(), &settings)?;
+        let requires_python = match &pyproject {
+            Some(document) => RequiresPython::of(document)?,
+            None => None,
+        };
+        Ok(Self {
+            name: name(&root, pyproject.as_ref()),
+            root,
+            settings,
+            pyproject,
+            requirements,
+            requires_python,
+        })
+    }
+
+    /// Which Python the project wants: `--python`, else `.python-version`, else requires-python.
+    pub fn python_preference(&self) -> Result<PythonPreference, Error> {
+        python_preference::preference(&self.root, &self.settings, self.requires_python.as_ref())
+    }
+
+    /// Fails if requires-python does not accept the target's Python.
+    pub fn check_python(&self, target: &Target) -> Result<(), Error> {
+        self.requires_python
+            .as_ref()
+            .map_or(Ok(()), |requires| requires.check(target))
+    }
+
+    /// The project's files, at their paths below the project's directory; `outputs` are what the build writes, and are
+    /// left out. Says what else was left out where the user should know.
+    pub fn files(&self, outputs: &[PathBuf], progress: &Progress) -> Result<Files, Error> {
+        let rules = IgnoreRules::read(&self.root, &self.settings, outputs)?;
+        let files = files::collect(&self.root, &rules)?;
+        if !files.secrets.is_empty() {
+            let names = files.secrets.join(", ");
+            progress.choice("left out", format!("{names}: secrets never go into an image"));
+        }
+        if !files.outputs.is_empty() {
+            let names = files.outputs.join(", ");
+            let way = "looks like build output; [tool.pyoci] include takes it";
+            progress.choice("left out", format!("{names}: {way}"));
+        }
+        for name in &files.special {
+            progress.warn(format!("{name} is no file, directory or link: left out"));
+        }
+        Ok(files)
+    }
+}
+
+fn name(root: &Path, pyproject: Option<&Document>) -> String {
+    let named = pyproject.and_then(|document| {
+        [&["project", "name"][..], &["tool", "poetry", "name"]]
+            .into_iter()
+            .find_map(|keys| document.get(keys)?.text())
+    });
+    named.map_or_else(
+        || {
+            root.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        },
+        str::to_owned,
+    )
+}

@@ -1,0 +1,291 @@
+//! Which file says what the project requires: the order of sources, and the reason for the choice.
+
+use std::path::{Path, PathBuf};
+
+use super::document::Document;
+use super::error::Error;
+use super::settings::Settings;
+
+/// Where the project's requirements are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequirementSource {
+    /// A lock file in PEP 751's format (`pylock.toml`).
+    Lock(PathBuf),
+    /// Requirements files in pip's format.
+    Files(Vec<PathBuf>),
+    /// The project's own metadata: `pyproject.toml`, or `setup.cfg` / `setup.py` where there is none. Extras and
+    /// groups are in the settings.
+    Metadata(PathBuf),
+    /// The project requires nothing.
+    None,
+}
+
+/// A source, and why it is this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirements {
+    /// Where the requirements are.
+    pub source: RequirementSource,
+    /// Why, in words for the user.
+    pub reason: String,
+    /// A file that would have been the source if a better one had not been there.
+    pub ignored: Option<PathBuf>,
+}
+
+/// Lock files of other tools and the command that turns each into something that is read.
+const FOREIGN_LOCKS: [(&str, &str); 4] = [
+    ("uv.lock", "uv export --format pylock.toml -o pylock.toml"),
+    ("pdm.lock", "pdm export --format pylock -o pylock.toml"),
+    (
+        "poetry.lock",
+        "poetry export -f requirements.txt -o requirements.lock.txt` and build with `-r requirements.lock.txt",
+    ),
+    (
+        "Pipfile.lock",
+        "pipenv requirements --hash > requirements.lock.txt` and build with `-r requirements.lock.txt",
+    ),
+];
+
+/// Finds the source of the requirements of the project in `root`.
+pub fn requirements(
+    root: &Path,
+    pyproject: Option<&Document>,
+    settings: &Settings,
+) -> Result<Requirements, Error> {
+    let metadata = metadata_file(root, pyproject);
+    let wants_metadata = !settings.extras.is_empty() || !settings.groups.is_empty();
+    if let Some(asked) = asked_for(settings, wants_metadata)? {
+        return Ok(asked);
+    }
+    let text_file = Some(root.join("requirements.txt")).filter(|file| file.is_file());
+    let chosen = |source, reason: &str, ignored: Option<&PathBuf>| {
+        Ok(Requirements {
+            source,
+            reason: reason.to_owned(),
+            ignored: ignored.cloned(),
+        })
+    };
+    if let Some(lock) = own_lock(root)? {
+        return chosen(
+            RequirementSource::Lock(lock),
+            "the project's lock file",
+            text_file.as_ref(),
+        );
+    }
+    for (name, export) in FOREIGN_LOCKS {
+        let path = root.join(name);
+        if path.is_file() {
+            return Err(Error::ForeignLock { path, export });
+        }
+    }
+    match (text_file, metadata) {
+        (_, Some(file)) if wants_metadata => chosen(
+            RequirementSource::Metadata(file),
+            "extras and groups belong to the project's metadata",
+            None,
+        ),
+        (Some(file), metadata) => chosen(
+            RequirementSource::Files(vec![file]),
+            "there is no lock file",
+            metadata.as_ref(),
+        ),
+        (None, Some(file)) => chosen(
+            RequirementSource::Metadata(file),
+            "there is no lock file and no requirements.txt",
+            None,
+        ),
+        (None, None) => chosen(RequirementSource::None, "nothing names any", None),
+    }
+}
+
+/// What `-r` or `--lock` (or the settings of the same meaning) name.
+fn asked_for(settings: &Settings, wants_metadata: bool) -> Result<Option<Requirements>, Error> {
+    let exists = |flag, path: &PathBuf| {
+        let path = path.clone();
+        if path.is_file() {
+            Ok(())
+        } else {
+            Err(Error::MissingFile { flag, path })
+        }
+    };
+    let (source, reason) = match (&settings.lock, settings.requirements.as_slice()) {
+        (Some(_), [_, ..]) => return Err(Error::Exclusive("--lock", "-r")),
+        (Some(lock), []) => {
+            exists("--lock", lock)?;
+            (RequirementSource::Lock(lock.clone()), "asked for by --lock")
+        }
+        (None, []) => return Ok(None),
+        (None, _) if wants_metadata => return Err(Error::Exclusive("-r", "--extra and --group")),
+        (None, files) => {
+            files.iter().try_for_each(|file| exists("-r", file))?;
+            let source = match files {
+                [lock] if is_pylock(lock) => RequirementSource::Lock(lock.clone()),
+                _ => RequirementSource::Files(files.to_vec()),
+            };
+            (source, "asked for by -r")
+        }
+    };
+    Ok(Some(Requirements {
+        source,
+        reason: reason.to_owned(),
+        ignored: None,
+    }))
+}
+
+/// > A lock file MUST be named `pylock.toml` or match the regular expression `r"^pylock\.([^.]+)\.toml$"` (PEP 751)
+fn is_pylock(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return false;
+    };
+    let middle = name
+        .strip_prefix("pylock.")
+        .and_then(|rest| rest.strip_suffix(".toml"));
+    name == "pylock.toml" || middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'))
+}
+
+fn own_lock(root: &Path) -> Result<Option<PathBuf>, Error> {
+    let plain = root.join("pylock.toml");
+    if plain.is_file() {
+        return Ok(Some(plain));
+    }
+    let mut named = Vec::new();
+    for entry in fs_err::read_dir(root).map_err(Error::Io)? {
+        let path = entry.map_err(Error::Io)?.path();
+        if is_pylock(&path) && path.is_file() {
+            named.push(path);
+        }
+    }
+    named.sort();
+    if named.len() > 1 {
+        let name = |path: &PathBuf| {
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
+        return Err(Error::SeveralLocks(named.iter().map(name).collect()));
+    }
+    Ok(named.pop())
+}
+
+/// The file that holds the project's own metadata, if it may name requirements.
+fn metadata_file(root: &Path, pyproject: Option<&Document>) -> Option<PathBuf> {
+    if let Some(document) = pyproject {
+        let names = [
+            &["project"][..],
+            &["build-system"],
+            &["tool", "poetry"],
+            &["dependency-groups"],
+        ];
+        if names.iter().any(|keys| document.get(keys).is_some()) {
+            return Some(document.path.clone());
+        }
+    }
+    ["setup.py", "setup.cfg"]
+        .into_iter()
+        .map(|name| root.join(name))
+        .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A project of empty files, and the source that is chosen for it.
+    fn choose(files: &[&str], settings: &Settings) -> Result<(String, String), Error> {
+        let directory = tempfile::tempdir().unwrap();
+        for file in files {
+            let text = if *file == "pyproject.toml" {
+                "[project]\nname='x'\n"
+            } else {
+                ""
+            };
+            fs_err::write(directory.path().join(file), text).unwrap();
+        }
+        let mut settings = settings.clone();
+        settings.anchor(directory.path());
+        let document = Document::read(&directory.path().join("pyproject.toml"))?;
+        let chosen = requirements(directory.path(), document.as_ref(), &settings)?;
+        let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        let source = match &chosen.source {
+            RequirementSource::Lock(path) => format!("lock {}", name(path)),
+            RequirementSource::Files(paths) => format!("files {}", name(&paths[0])),
+            RequirementSource::Metadata(path) => format!("metadata {}", name(path)),
+            RequirementSource::None => "none".into(),
+        };
+        Ok((source, chosen.ignored.as_ref().map(name).unwrap_or_default()))
+    }
+
+    #[test]
+    fn the_best_source_wins_and_the_next_is_named() {
+        let none = Settings::default();
+        for (files, source, ignored) in [
+            (
+                &["pylock.toml", "pylock.dev.toml", "requirements.txt"][..],
+                "lock pylock.toml",
+                "requirements.txt",
+            ),
+            (&["pylock.prod.toml", "uv.lock"], "lock pylock.prod.toml", ""),
+            (
+                &["requirements.txt", "pyproject.toml"],
+                "files requirements.txt",
+                "pyproject.toml",
+            ),
+            (&["pyproject.toml", "setup.py"], "metadata pyproject.toml", ""),
+            (&["setup.cfg", "setup.py"], "metadata setup.py", ""),
+            (&["main.py", "pylock.a.b.toml"], "none", ""),
+        ] {
+            assert_eq!(
+                choose(files, &none).unwrap(),
+                (source.into(), ignored.into()),
+                "{files:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn extras_lead_to_the_metadata() {
+        let settings = Settings {
+            extras: vec!["web".parse().unwrap()],
+            ..Settings::default()
+        };
+        let (source, _) = choose(&["requirements.txt", "pyproject.toml"], &settings).unwrap();
+        assert_eq!(source, "metadata pyproject.toml");
+    }
+
+    #[test]
+    fn what_is_asked_for_must_exist_and_fit_together() {
+        let with = |requirements: &[&str], lock: Option<&str>| Settings {
+            requirements: requirements.iter().map(PathBuf::from).collect(),
+            lock: lock.map(PathBuf::from),
+            ..Settings::default()
+        };
+        let files = ["a.txt", "pylock.x.toml", "requirements.txt"];
+        assert_eq!(choose(&files, &with(&["a.txt"], None)).unwrap().0, "files a.txt");
+        assert_eq!(
+            choose(&files, &with(&["pylock.x.toml"], None)).unwrap().0,
+            "lock pylock.x.toml"
+        );
+        assert!(matches!(
+            choose(&files, &with(&["b.txt"], None)),
+            Err(Error::MissingFile { flag: "-r", .. })
+        ));
+        assert!(matches!(
+            choose(&files, &with(&["a.txt"], Some("pylock.x.toml"))),
+            Err(Error::Exclusive(..))
+        ));
+    }
+
+    #[test]
+    fn locks_that_cannot_be_read_or_told_apart_are_errors_with_a_way_out() {
+        let none = Settings::default();
+        let error = choose(&["uv.lock", "requirements.txt"], &none).unwrap_err();
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .contains("uv export --format pylock.toml -o pylock.toml")
+        );
+        let error = choose(&["pylock.b.toml", "pylock.a.toml"], &none).unwrap_err();
+        assert_eq!(error.hint().unwrap(), "choose one: --lock pylock.a.toml");
+    }
+}

@@ -1,0 +1,198 @@
+//! Why a directory is not a project that can be built.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::python::Target;
+
+/// A line of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from 1.
+    pub line: usize,
+}
+
+impl Place {
+    /// A line of a file.
+    pub fn new(path: &Path, line: usize) -> Self {
+        Self {
+            path: path.to_owned(),
+            line,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// Why a directory is not a project that can be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The path of the project does not exist.
+    #[error("there is no project at {}", .0.display())]
+    NoProject(PathBuf),
+    /// The path of the project is a file.
+    #[error("{} is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// A file or directory of the project cannot be read; the cause names it.
+    #[error("cannot read the project")]
+    Io(#[source] std::io::Error),
+    /// A text file is not UTF-8.
+    #[error("{} is not UTF-8 text", .0.display())]
+    NotUtf8File(PathBuf),
+    /// A TOML file does not parse.
+    #[error("{place}: {message}")]
+    Toml {
+        /// Where.
+        place: Place,
+        /// The parser's own words.
+        message: String,
+    },
+    /// A key of `[tool.pyoci]` that does not exist.
+    #[error("{place}: `{key}` is not a setting of [tool.pyoci]")]
+    UnknownKey {
+        /// Where.
+        place: Place,
+        /// The key.
+        key: String,
+        /// The setting that it resembles most.
+        nearest: Option<&'static str>,
+    },
+    /// A setting whose value has the wrong type or form.
+    #[error("{place}: {key}: {message}")]
+    Setting {
+        /// Where: a line of pyproject.toml, or the name of a variable or flag.
+        place: String,
+        /// The setting.
+        key: String,
+        /// What is wrong with its value.
+        message: String,
+    },
+    /// A field of `[project]` that is not as the specification has it.
+    #[error("{place}: {message}")]
+    Metadata {
+        /// Where.
+        place: Place,
+        /// What is wrong.
+        message: String,
+    },
+    /// A requirements or lock file that was asked for does not exist.
+    #[error("{flag} {}: no such file", .path.display())]
+    MissingFile {
+        /// The flag (or setting) that names it.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two settings that exclude each other.
+    #[error("{0} and {1} exclude each other")]
+    Exclusive(&'static str, &'static str),
+    /// A lock file of another tool.
+    #[error("{} is not read yet", .path.display())]
+    ForeignLock {
+        /// The file.
+        path: PathBuf,
+        /// A command that turns it into something that is read.
+        export: &'static str,
+    },
+    /// Several `pylock.NAME.toml` and no `pylock.toml`.
+    #[error("several lock files and none named pylock.toml: {}", .0.join(", "))]
+    SeveralLocks(Vec<String>),
+    /// The base's Python is not what the project asks for.
+    #[error("{place}: requires-python is `{specifiers}`, but the base has Python {}", .target.python_full_version())]
+    RequiresPython {
+        /// Where.
+        place: Place,
+        /// The specifiers.
+        specifiers: String,
+        /// The target.
+        target: Box<Target>,
+    },
+    /// A symbolic link that leads out of the project.
+    #[error("symbolic link {} leaves the project: it leads to {}", .link.display(), .target.display())]
+    LinkLeaves {
+        /// The link.
+        link: PathBuf,
+        /// Where it leads, as written.
+        target: PathBuf,
+    },
+    /// A file name that is not UTF-8, or otherwise no path of an image.
+    #[error("{}: {message}", .path.display())]
+    FileName {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A file that pyoci itself puts there.
+    #[error("{} is in the way of pyoci's own files", .0.display())]
+    Reserved(PathBuf),
+    /// A pattern in an ignore file, `ignore`, `include` or `writable`.
+    #[error("{place}: bad pattern: {message}")]
+    Pattern {
+        /// Where.
+        place: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A command that cannot run without a shell, or is empty.
+    #[error("{place}: `{command}` {message}")]
+    Command {
+        /// Where it was written.
+        place: String,
+        /// The command.
+        command: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// Nothing tells how the project starts.
+    #[error("cannot tell how {name} starts")]
+    NoStart {
+        /// The project.
+        name: String,
+        /// What was seen and why it was not taken.
+        candidates: Vec<String>,
+    },
+    /// The parts of the app layer do not fit together.
+    #[error("cannot lay out the app")]
+    Tree(#[from] crate::tree::TreeError),
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProject(_) | Self::NotADirectory(_) => {
+                Some("name the directory of a Python project: pyoci build PATH".into())
+            }
+            Self::UnknownKey { nearest, .. } => nearest.map(|key| format!("did you mean `{key}`?")),
+            Self::ForeignLock { export, .. } => Some(format!("run `{export}`")),
+            Self::SeveralLocks(names) => Some(format!("choose one: --lock {}", names.first()?)),
+            Self::RequiresPython { .. } => {
+                Some("choose another base with --base, or let --python choose one".into())
+            }
+            Self::LinkLeaves { .. } => {
+                Some("replace the link with the file, or name it in .containerignore".into())
+            }
+            Self::FileName { .. } => Some("rename it, or name it in .containerignore".into()),
+            Self::Reserved(_) => Some("rename it: /app/.pyoci is where the entrypoint lives".into()),
+            Self::Command { .. } => Some(
+                "give the command as a list of words: entrypoint = [\"python3\", \"-m\", \"app\"]".into(),
+            ),
+            Self::NoStart { candidates, .. } => {
+                let mut hint = "say it: --entrypoint \"python3 -m app\"".to_owned();
+                if !candidates.is_empty() {
+                    hint += "; seen: ";
+                    hint += &candidates.join("; ");
+                }
+                Some(hint)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Which Python the project wants: `--python`, `.python-version`, requires-python.
+
+use std::path::Path;
+use std::str::FromStr as _;
+
+use pep440_rs::{Version, VersionSpecifiers};
+
+use super::document::Document;
+use super::error::{Error, Place};
+use super::settings::{Settings, python};
+use crate::python::Target;
+
+/// `[project] requires-python`, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiresPython {
+    /// The specifiers.
+    pub specifiers: VersionSpecifiers,
+    /// The line that says so.
+    pub place: Place,
+}
+
+/// Which Python the project wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PythonPreference {
+    /// This minor version, if it is said.
+    pub version: Option<(u32, u32)>,
+    /// Versions that the project accepts.
+    pub accepted: Option<VersionSpecifiers>,
+    /// What says so, e.g. `.python-version`; empty if nothing does.
+    pub reason: String,
+}
+
+impl PythonPreference {
+    /// Whether a minor version may be chosen: it is the one that is said, or else is accepted at some patch level.
+    pub fn allows(&self, minor: (u32, u32)) -> bool {
+        match (self.version, &self.accepted) {
+            (Some(version), _) => version == minor,
+            // Some patch level: `>=3.11.4` takes 3.11, and `<3.12` does not take 3.12.
+            (None, Some(accepted)) => (0..=40).any(|patch| {
+                accepted.contains(&Version::new([u64::from(minor.0), u64::from(minor.1), patch]))
+            }),
+            (None, None) => true,
+        }
+    }
+}
+
+impl RequiresPython {
+    /// Reads `[project] requires-python`.
+    pub fn of(document: &Document) -> Result<Option<Self>, Error> {
+        let Some(node) = document.get(&["project", "requires-python"]) else {
+            return Ok(None);
+        };
+        let text = node.text().unwrap_or_default();
+        let specifiers = VersionSpecifiers::from_str(text).map_err(|error| Error::Metadata {
+            place: document.place(node),
+            message: format!(
+                "requires-python is no version specifier: {}",
+                one_line(&error.to_string())
+            ),
+        })?;
+        Ok(Some(Self {
+            specifiers,
+            place: document.place(node),
+        }))
+    }
+
+    /// Fails if the target's Python is not accepted.
+    pub fn check(&self, target: &Target) -> Result<(), Error> {
+        let minor = (u64::from(target.python.0), u64::from(target.python.1));
+        let met = match target.python_full.as_deref().map(Version::from_str) {
+            Some(Ok(version)) => self.specifiers.contains(&version),
+            // The patch level is unknown: only a minor version that no patch level of it can meet is refused.
+            _ => (0..=40).any(|patch| self.specifiers.contains(&Version::new([minor.0, minor.1, patch]))),
+        };
+        if met {
+            return Ok(());
+        }
+        Err(Error::RequiresPython {
+            place: self.place.clone(),
+            specifiers: self.specifiers.to_string(),
+            target: Box::new(target.clone()),
+        })
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// What the settings, `.python-version` in `root` and requires-python say, the first of them that says something.
+pub fn preference(
+    root: &Path,
+    settings: &Settings,
+    requires: Option<&RequiresPython>,
+) -> Result<PythonPreference, Error> {
+    let accepted = requires.map(|requires| requires.specifiers.clone());
+    let said = |version, reason: &str| PythonPreference {
+        version: Some(version),
+        accepted: accepted.clone(),
+        reason: reason.to_owned(),
+    };
+    if let Some(version) = settings.python {
+        return Ok(said(version, "--python"));
+    }
+    if let Some(version) = python_version_file(&root.join(".python-version"))? {
+        return Ok(said(version, ".python-version"));
+    }
+    Ok(PythonPreference {
+        version: None,
+        reason: requires
+            .map(|requires| format!("requires-python `{}`", requires.specifiers))
+            .unwrap_or_default(),
+        accepted,
+    })
+}
+
+/// The first version of a `.python-version` file: `3.12`, `3.12.4`, `cpython@3.12`, `cpython-3.12.4-linux-...`.
+///
+/// Names of pyenv's own (`system`, a virtualenv) say nothing about the version.
+fn python_version_file(path: &Path) -> Result<Option<(u32, u32)>, Error> {
+    let text = match fs_err::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::Io(error)),
+    };
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        if line.starts_with("pypy") || line.starts_with("graalpy") {
+            return Err(Error::Metadata {
+                place: Place::new(path, index + 1),
+                message: format!("`{line}`: only CPython is supported"),
+            });
+        }
+        let version = line
+            .trim_start_matches("cpython")
+            .trim_start_matches("python")
+            .trim_start_matches(['@', '-']);
+        let version = version.split(['-', '+']).next().unwrap_or_default();
+        return Ok(python(version).ok());
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(full: Option<&str>) -> Target {
+        Target {
+            platform: crate::platform::Platform::host(),
+            libc: crate::python::Libc::Glibc { major: 2, minor: 41 },
+            python: (3, 13),
+            python_full: full.map(str::to_owned),
+            interpreter: "/usr/bin/python3.13".into(),
+        }
+    }
+
+    fn requires(text: &str) -> Result<RequiresPython, Error> {
+        let text = format!("[project]\nname = 'x'\nrequires-python = \"{text}\"\n");
+        let document = Document::parse(Path::new("pyproject.toml"), &text)?;
+        Ok(RequiresPython::of(&document)?.unwrap())
+    }
+
+    #[test]
+    fn a_base_that_is_too_old_is_refused_with_the_line() {
+        assert!(requires(">=3.10").unwrap().check(&target(Some("3.13.5"))).is_ok());
+        assert!(requires(">=3.13.4").unwrap().check(&target(None)).is_ok());
+        let error = requires(">=3.14")
+            .unwrap()
+            .check(&target(Some("3.13.5")))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "pyproject.toml:3: requires-python is `>=3.14`, but the base has Python 3.13.5"
+        );
+        assert!(requires("<3.13").unwrap().check(&target(None)).is_err());
+        let error = requires("three").unwrap_err().to_string();
+        assert!(
+            error.starts_with("pyproject.toml:3: requires-python is no version specifier"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_flag_goes_over_the_file_and_the_file_over_the_metadata() {
+        let directory = tempfile::tempdir().unwrap();
+        let requires = requires(">=3.10,<3.13").unwrap();
+        let none = Settings::default();
+        let of = |settings: &Settings| preference(directory.path(), settings, Some(&requires)).unwrap();
+        assert_eq!(of(&none).reason, "requires-python `>=3.10, <3.13`");
+        assert!(of(&none).allows((3, 11)) && !of(&none).allows((3, 13)));
+        fs_err::write(directory.path().join(".python-version"), "# mine\n3.11.9\n3.12\n").unwrap();
+        assert_eq!(of(&none).version, Some((3, 11)));
+        let settings = Settings {
+            python: Some((3, 12)),
+            ..none
+        };
+        assert_eq!(
+            (of(&settings).version, of(&settings).reason.as_str()),
+            (Some((3, 12)), "--python")
+        );
+    }
+
+    #[test]
+    fn python_version_files_come_in_several_forms() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".python-version");
+        for (text, version) in [
+            ("3.12", Some((3, 12))),
+            ("cpython@3.12\n", Some((3, 12))),
+            ("cpython-3.13.1-linux-x86_64-gnu", Some((3, 13))),
+            ("python-3.9.2", Some((3, 9))),
+            ("3.13t", None),
+            ("system", None),
+            ("", None),
+        ] {
+            fs_err::write(&path, text).unwrap();
+            assert_eq!(python_version_file(&path).unwrap(), version, "{text}");
+        }
+        fs_err::write(&path, "pypy3.10-7.3").unwrap();
+        assert!(python_version_file(&path).is_err());
+    }
+}
