@@ -9,13 +9,14 @@
 //! | 2 | [`tree`]: sorted paths to entries |
 //! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob; [`wheel`]: wheel file to tree |
 //! | 4 | [`image`]: base and layers to image, pure |
-//! | 5 | [`http`], [`store`], then [`debian`], [`lock`] |
+//! | 5 | [`http`], [`store`], then [`debian`], [`lock`], [`bytecode`] |
 //! | 6 | [`base`], [`sink`], [`project`] |
 //! | 7 | [`commands`] |
 //! | 8 | [`cli`] |
 
 pub mod base;
 pub mod blob;
+pub mod bytecode;
 pub mod cli;
 pub mod commands;
 pub mod debian;

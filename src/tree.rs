@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::blob::RandomFile;
+use crate::digest::{Digest, Hasher};
 use crate::paths::TreePath;
 
 /// The content of a file in a tree; only its size is known at once.
@@ -356,6 +357,36 @@ impl Tree {
             .sum()
     }
 
+    /// The digest of everything in the tree: paths, kinds, modes, owners, link targets and contents. Reads every file.
+    pub fn digest(&self) -> io::Result<Digest> {
+        let mut hasher = Hasher::sha256();
+        for (path, entry) in &self.entries {
+            let (kind, text) = match &entry.kind {
+                Kind::Directory => ("directory", String::new()),
+                Kind::Symlink(target) => ("symlink", target.clone()),
+                Kind::File(Content::Bytes(bytes)) => ("file", Digest::of(bytes).to_string()),
+                Kind::File(content) => ("file", Digest::of_reader(content.open()?)?.0.to_string()),
+            };
+            let Owner { uid, gid } = entry.owner;
+            // No field but the last can hold a NUL, so two different trees cannot give the same bytes.
+            write!(hasher, "{path}\0{kind}\0{:o}\0{uid}:{gid}\0{text}\0", entry.mode)?;
+        }
+        Ok(hasher.finish())
+    }
+
+    /// The same tree with files on disk of up to `limit` bytes read into memory: what is hashed, compressed and
+    /// written is then the same even if they change meanwhile.
+    pub fn with_small_files_read(mut self, limit: u64) -> io::Result<Self> {
+        for entry in self.entries.values_mut() {
+            if let Kind::File(content @ Content::Path { .. }) = &mut entry.kind
+                && content.size() <= limit
+            {
+                *content = Content::bytes(content.read(limit)?);
+            }
+        }
+        Ok(self)
+    }
+
     /// Adds all entries of another tree, as [`Tree::insert`] would.
     pub fn merge(&mut self, other: Self) -> Result<(), TreeError> {
         other
@@ -422,6 +453,28 @@ mod tests {
         tree.remove(&path("a/b"));
         let paths: Vec<_> = tree.iter().map(|(p, _)| p.as_str()).collect();
         assert_eq!(paths, ["a", "a/b-c", "a/bc"]);
+    }
+
+    #[test]
+    fn the_digest_tells_trees_apart_by_all_that_a_layer_would_hold() {
+        let tree = |name: &str, entry: Entry| {
+            let mut tree = Tree::new();
+            tree.insert(path(name), entry).unwrap();
+            tree.digest().unwrap()
+        };
+        let file = || Entry::file(Content::bytes(*b"x"), false);
+        let all = [
+            tree("a", file()),
+            tree("b", file()),
+            tree("a", file().with_mode(0o755)),
+            tree("a", file().owned_by(Owner { uid: 1, gid: 0 })),
+            tree("a", Entry::symlink("x")),
+            tree("a", Entry::directory()),
+            tree("a", Entry::file(Content::bytes(*b"y"), false)),
+        ];
+        assert_eq!(tree("a", file()), all[0]);
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
     }
 
     #[test]
