@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::markers::{Marker, parse_expression};
 use super::name::{ExtraName, PackageName};
 use super::scanner::Scanner;
-use super::specifiers::{Operator, Specifier, Specifiers};
+use super::specifiers::{Operator, Specifiers};
 
 /// A dependency specifier.
 ///
@@ -74,7 +74,7 @@ fn parse(scanner: &mut Scanner) -> Result<Requirement, &'static str> {
     };
     if scanner.take("@") {
         scanner.skip_space();
-        let url = scanner.take_while(|c| c != ' ' && c != '\t');
+        let url = scanner.take_while(|c| !c.is_whitespace());
         if url.is_empty() {
             return Err("a URL after `@`");
         }
@@ -139,14 +139,15 @@ fn parse_specifiers(scanner: &mut Scanner) -> Result<Specifiers, &'static str> {
         scanner.take(operator.as_str());
         scanner.take_while(char::is_whitespace);
         let version = match operator {
+            // Takes commas too: what follows one is a clause of its own again.
             Operator::Arbitrary => scanner.take_while(|c| !c.is_whitespace() && c != ';' && c != ')'),
             _ => scanner.take_while(|c| c.is_ascii_alphanumeric() || "._-+!*".contains(c)),
         };
-        let Ok(clause) = Specifier::new(operator, version) else {
+        let Ok(parsed) = format!("{}{version}", operator.as_str()).parse::<Specifiers>() else {
             *scanner = start;
             return Err("a version specifier");
         };
-        clauses.push(clause);
+        clauses.extend_from_slice(parsed.clauses());
         scanner.skip_space();
         if !scanner.take(",") {
             break;
