@@ -159,16 +159,22 @@ fn parse_specifiers(scanner: &mut Scanner) -> Result<Specifiers, &'static str> {
     Ok(Specifiers::of(clauses))
 }
 
-/// The text with the password of a URL in it replaced: errors are printed.
-fn redacted(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let authority = rest.find(['/', '?', '#', ' ']).unwrap_or(rest.len());
-    match rest[..authority].rfind('@') {
-        Some(at) => format!("{scheme}://****{}", &rest[at..]),
-        None => text.to_owned(),
+/// The text with user and password of every URL in it replaced: errors are printed.
+pub(super) fn redacted(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        clean.push_str("://");
+        let authority = part.find(['/', '?', '#', ' ']).unwrap_or(part.len());
+        match part[..authority].rfind('@') {
+            Some(at) => {
+                clean.push_str("****");
+                clean.push_str(&part[at..]);
+            }
+            None => clean.push_str(part),
+        }
     }
+    clean
 }
 
 impl fmt::Display for Requirement {
