@@ -1,0 +1,135 @@
+//! The order of a layer: jobs are done by any thread in any order, their results are taken in the order of the jobs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How many bytes of results may wait, over all jobs. Enough to go on while one thread inflates a large file.
+const WAITING: usize = 16 * 1024 * 1024;
+
+/// A result that a job gives: the job's last one ends it.
+pub(super) trait Item {
+    /// The bytes it keeps in memory.
+    fn size(&self) -> usize;
+    /// Whether the job gives no more.
+    fn is_last(&self) -> bool;
+}
+
+/// Results on their way from the workers to the writer.
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// The writer waits here for results of the job whose turn it is.
+    filled: Condvar,
+    /// Workers wait here for room.
+    emptied: Condvar,
+}
+
+struct State<T> {
+    /// The job whose results are taken.
+    turn: usize,
+    /// The job that is handed out next, and how many there are.
+    next: usize,
+    jobs: usize,
+    results: BTreeMap<usize, VecDeque<T>>,
+    waiting: usize,
+    stopped: bool,
+}
+
+impl<T: Item> Queue<T> {
+    /// A queue for jobs numbered from 0.
+    pub fn new(jobs: usize) -> Self {
+        let state = State {
+            turn: 0,
+            next: 0,
+            jobs,
+            results: BTreeMap::new(),
+            waiting: 0,
+            stopped: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+        }
+    }
+
+    /// The next job for a worker; `None` when there are no more or nobody wants the results.
+    pub fn next_job(&self) -> Option<usize> {
+        let mut state = self.lock();
+        let job = state.next;
+        if state.stopped || job == state.jobs {
+            return None;
+        }
+        state.next += 1;
+        Some(job)
+    }
+
+    /// Hands in a result of a job; waits while too much is waiting. `false` when nobody wants it any more.
+    ///
+    /// Jobs are handed out in order, so the job whose turn it is has a worker; that worker waits only for the
+    /// writer, which waits only for this job: they cannot block each other for ever.
+    pub fn put(&self, job: usize, item: T) -> bool {
+        let mut state = self.lock();
+        while !state.stopped && !state.has_room(job) {
+            state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.stopped {
+            return false;
+        }
+        state.waiting += item.size();
+        state.results.entry(job).or_default().push_back(item);
+        if job == state.turn {
+            self.filled.notify_one();
+        }
+        true
+    }
+
+    /// The next result in order; `None` when all jobs have ended, or a worker has died.
+    pub fn take(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if state.stopped || state.turn == state.jobs {
+                return None;
+            }
+            let turn = state.turn;
+            if let Some(item) = state.results.get_mut(&turn).and_then(VecDeque::pop_front) {
+                state.waiting -= item.size();
+                if item.is_last() {
+                    state.results.remove(&turn);
+                    state.turn += 1;
+                }
+                self.emptied.notify_all();
+                return Some(item);
+            }
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Ends everything: no more jobs, no more results.
+    pub fn stop(&self) {
+        self.lock().stopped = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> State<T> {
+    fn has_room(&self, job: usize) -> bool {
+        let own = self.results.get(&job).map_or(0, VecDeque::len);
+        self.waiting < WAITING || (job == self.turn && own == 0)
+    }
+}
+
+/// Stops the queue if its thread panics, so that nobody is left waiting.
+pub(super) struct StopOnPanic<'q, T: Item>(pub &'q Queue<T>);
+
+impl<T: Item> Drop for StopOnPanic<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! A stretch of a layer in the making: tar bytes, what of them is compressed, their check sums; handed on in chunks.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use super::Error;
+use super::encode::Encoder;
+use super::queue::{Item, Queue};
+use crate::paths::TreePath;
+
+/// How much tar is compressed at once, counted from the start of a fragment so that nothing else decides what the
+/// encoder sees; and about how much is handed on at once. In bytes.
+pub(super) const CHUNK: usize = 128 * 1024;
+
+/// Bytes of the tar, and of the blob; the two need not be about the same files.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub tar: Vec<u8>,
+    pub blob: Vec<u8>,
+}
+
+/// What a job gives.
+pub(super) enum Output<'t> {
+    /// Bytes.
+    Chunk(Chunk),
+    /// All bytes were given.
+    Done(Sums<'t>),
+    /// It cannot be done.
+    Failed(Error),
+}
+
+impl Item for Output<'_> {
+    fn size(&self) -> usize {
+        match self {
+            Self::Chunk(chunk) => chunk.tar.len() + chunk.blob.len(),
+            Self::Done(_) | Self::Failed(_) => 0,
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        !matches!(self, Self::Chunk(_))
+    }
+}
+
+/// The check sums of a finished job.
+#[derive(Default)]
+pub(super) struct Sums<'t> {
+    /// Of its stretch of the tar.
+    pub tar: crc32fast::Hasher,
+    /// Of the ranges of stored members in it, in order.
+    pub stored: Vec<StoredRange<'t>>,
+}
+
+/// The check sum of a range of a stored member; its other ranges may be in other jobs.
+pub(super) struct StoredRange<'t> {
+    /// Where the member is in the tree.
+    pub path: &'t TreePath,
+    /// The check sum.
+    pub crc: crc32fast::Hasher,
+    /// Whether it is the first of the member.
+    pub begins: bool,
+    /// If it is the last, the CRC-32 that the member states.
+    pub expected: Option<u32>,
+}
+
+/// Why a job ends early: a failure to report, or nobody who wants its result.
+pub(super) enum Stop {
+    Failed(io::Error),
+    Unwanted,
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Chunks to be filled again.
+pub(super) type Spare = Mutex<Vec<Chunk>>;
+
+/// A stretch of the layer: what a job makes.
+pub(super) struct Stretch<'q, 't> {
+    pub job: usize,
+    pub sums: Sums<'t>,
+    queue: &'q Queue<Output<'t>>,
+    spare: &'q Spare,
+    encoder: Encoder,
+    chunk: Chunk,
+    /// Where in the chunk's tar the bytes begin that are still to be compressed.
+    raw: usize,
+}
+
+impl<'q, 't> Stretch<'q, 't> {
+    pub fn new(queue: &'q Queue<Output<'t>>, spare: &'q Spare, encoder: Encoder) -> Self {
+        let (sums, chunk) = (Sums::default(), Chunk::default());
+        Self {
+            job: 0,
+            sums,
+            queue,
+            spare,
+            encoder,
+            chunk,
+            raw: 0,
+        }
+    }
+
+    /// Adds bytes to be compressed.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+        self.sums.tar.update(bytes);
+        let mut left = bytes;
+        while !left.is_empty() {
+            let now = left.len().min(self.room());
+            self.chunk.tar.extend_from_slice(&left[..now]);
+            left = &left[now..];
+            self.compress_if_full()?;
+        }
+        Ok(())
+    }
+
+    /// Adds up to `most` bytes to be compressed that `fill` writes; it returns how many it wrote and something for the
+    /// caller. Their check sum is the caller's.
+    pub fn fill<R>(
+        &mut self,
+        most: u64,
+        fill: impl FnOnce(&mut [u8]) -> io::Result<(usize, R)>,
+    ) -> Result<R, Stop> {
+        let most = usize::try_from(most).unwrap_or(CHUNK).min(self.room());
+        let result = append_with(&mut self.chunk.tar, most, fill)?;
+        self.compress_if_full()?;
+        Ok(result)
+    }
+
+    /// Ends a fragment: compresses what is left of it.
+    pub fn end_fragment(&mut self) -> Result<(), Stop> {
+        let Chunk { tar, blob } = &mut self.chunk;
+        self.encoder.push(&tar[self.raw..], true, blob)?;
+        self.raw = tar.len();
+        self.hand_on_if_full()
+    }
+
+    /// Adds tar bytes that `fill` writes together with their own compressed form, which it appends to the blob; to be
+    /// called between fragments only.
+    pub fn fill_both<R>(
+        &mut self,
+        fill: impl FnOnce(&mut [u8], &mut Vec<u8>) -> io::Result<(usize, R)>,
+    ) -> Result<R, Stop> {
+        let Chunk { tar, blob } = &mut self.chunk;
+        let result = append_with(tar, CHUNK, |room| fill(room, blob))?;
+        self.raw = tar.len();
+        Ok(result)
+    }
+
+    /// Hands on what there is, if it is a chunk's worth, but for the blob's last byte.
+    pub fn hand_on_but_last_byte(&mut self) -> Result<(), Stop> {
+        if self.is_full()
+            && let Some(byte) = self.chunk.blob.pop()
+        {
+            self.hand_on()?;
+            self.chunk.blob.push(byte);
+        }
+        Ok(())
+    }
+
+    /// Hands on what there is, if it is a chunk's worth.
+    pub fn hand_on_if_full(&mut self) -> Result<(), Stop> {
+        if self.is_full() { self.hand_on() } else { Ok(()) }
+    }
+
+    /// Hands on what there is.
+    pub fn hand_on(&mut self) -> Result<(), Stop> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = spare.pop().unwrap_or_default();
+        drop(spare);
+        self.raw = 0;
+        let full = std::mem::replace(&mut self.chunk, next);
+        if self.queue.put(self.job, Output::Chunk(full)) {
+            Ok(())
+        } else {
+            Err(Stop::Unwanted)
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.chunk.tar.len().max(self.chunk.blob.len()) >= CHUNK
+    }
+
+    /// How many bytes may come before they are compressed.
+    fn room(&self) -> usize {
+        CHUNK - (self.chunk.tar.len() - self.raw)
+    }
+
+    fn compress_if_full(&mut self) -> Result<(), Stop> {
+        if self.room() > 0 {
+            return Ok(());
+        }
+        let Chunk { tar, blob } = &mut self.chunk;
+        self.encoder.push(&tar[self.raw..], false, blob)?;
+        self.raw = tar.len();
+        self.hand_on()
+    }
+}
+
+/// Lets `fill` write up to `most` bytes behind those there are, and keeps as many as it says.
+fn append_with<R>(
+    tar: &mut Vec<u8>,
+    most: usize,
+    fill: impl FnOnce(&mut [u8]) -> io::Result<(usize, R)>,
+) -> io::Result<R> {
+    let start = tar.len();
+    tar.resize(start + most, 0);
+    let (filled, result) = fill(&mut tar[start..])?;
+    tar.truncate(start + filled);
+    Ok(result)
+}
