@@ -1,6 +1,7 @@
 //! The store: a content-addressed cache on disk. It is never the truth: every read is verified, a bad entry is dropped.
 
 mod entry;
+mod layers;
 mod memo;
 
 use std::fs::File;

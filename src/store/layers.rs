@@ -1,0 +1,60 @@
+//! Finished layers, found by the digest of everything that went into them.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Kind, Store};
+use crate::blob::{Blob, Descriptor, PathBlob};
+use crate::digest::Digest;
+use crate::layer::{Layer, Written};
+
+/// What is remembered of a finished layer.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    media_type: String,
+    digest: Digest,
+    size: u64,
+    diff_id: Digest,
+}
+
+impl Store {
+    /// The layer that was made of the inputs behind `key`, if it is still here. Its bytes are verified by whoever
+    /// reads them.
+    pub fn layer(&self, key: &Digest, created_by: &str) -> Option<Layer> {
+        let note: Note = serde_json::from_slice(&self.memo(key)?).ok()?;
+        let path = self.find_unverified(Kind::Blob, &note.digest, note.size)?;
+        Some(note.layer(PathBlob(path), created_by))
+    }
+
+    /// Makes a layer and keeps it under the digest of its inputs. `write` writes the layer's bytes.
+    pub fn make_layer<E: From<Error>>(
+        &self,
+        key: &Digest,
+        created_by: &str,
+        write: impl FnOnce(&mut dyn Write) -> Result<Written, E>,
+    ) -> Result<Layer, E> {
+        let mut entry = self.new_entry(Kind::Blob)?;
+        let written = write(&mut entry)?;
+        let added = entry.keep(&written.digest, written.size)?;
+        let note = Note {
+            media_type: written.media_type.to_owned(),
+            digest: written.digest,
+            size: written.size,
+            diff_id: written.diff_id,
+        };
+        let json = serde_json::to_vec(&note).unwrap_or_default();
+        self.remember(key, &json)?;
+        Ok(note.layer(PathBlob(added.path), created_by))
+    }
+}
+
+impl Note {
+    fn layer(self, content: PathBlob, created_by: &str) -> Layer {
+        let Self { media_type, digest, size, diff_id } = self;
+        let descriptor = Descriptor { media_type, digest, size, annotations: std::collections::BTreeMap::new() };
+        let blob = Blob { descriptor, content: Arc::new(content) };
+        Layer { blob, diff_id, created_by: created_by.to_owned() }
+    }
+}
