@@ -6,9 +6,13 @@
 mod dist_info;
 mod error;
 mod install;
+#[cfg(test)]
+mod made;
 mod record;
 mod scheme;
 mod script;
+#[cfg(test)]
+mod tests;
 mod zip;
 
 use std::collections::BTreeMap;

@@ -1,26 +1,27 @@
 //! Installs wheels and prints the tree as JSON lines: the half of `tests/compare_with_pip.sh` that is pyoci's.
 //!
-//! `wheel_tree INTERPRETER REQUESTED,... WHEEL...`; the interpreter's name must end with its version (`python3.11`).
+//! `wheel_tree INTERPRETER X.Y REQUESTED,... WHEEL...`
 #![allow(
     clippy::print_stderr,
     reason = "a tool of the tests: its output is read by a script"
 )]
 
+#[path = "listing.rs"]
+mod listing;
+
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context as _;
-use pyoci::digest::Digest;
 use pyoci::paths::TreePath;
-use pyoci::python::{Libc, PackageName, Target};
+use pyoci::python::PackageName;
 use pyoci::wheel::{self, InstallOptions, Wheel};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [interpreter, requested, wheels @ ..] = arguments.as_slice() else {
-        anyhow::bail!("usage: wheel_tree INTERPRETER REQUESTED,... WHEEL...");
+    let [interpreter, version, requested, wheels @ ..] = arguments.as_slice() else {
+        anyhow::bail!("usage: wheel_tree INTERPRETER X.Y REQUESTED,... WHEEL...");
     };
     let requested: BTreeSet<PackageName> = requested.split(',').filter_map(|n| n.parse().ok()).collect();
     let mut clock = Instant::now();
@@ -34,7 +35,7 @@ fn main() -> anyhow::Result<()> {
         wheel.verify_record()?;
     }
     let verified = lap();
-    let target = target_of(interpreter)?;
+    let target = listing::target(interpreter, version)?;
     let options = InstallOptions {
         prefix: &TreePath::new("deps")?,
         target: &target,
@@ -43,27 +44,8 @@ fn main() -> anyhow::Result<()> {
     };
     let installed = wheel::install_all(&wheels, &options)?;
     let placed = lap();
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    for (path, entry) in installed.tree.iter() {
-        let Some(path) = path.strip_prefix("deps") else {
-            continue;
-        };
-        let line = match entry.content() {
-            None => serde_json::json!({"path": path, "mode": entry.mode}),
-            Some(content) => {
-                let (digest, size) = Digest::of_reader(content.open()?)?;
-                let text = if path.ends_with("/RECORD") {
-                    Some(String::from_utf8(content.read(1 << 30)?)?)
-                } else {
-                    None
-                };
-                serde_json::json!({
-                    "path": path, "mode": entry.mode, "sha256": digest.hex(), "size": size, "text": text
-                })
-            }
-        };
-        writeln!(out, "{line}")?;
-    }
+    let out = io::BufWriter::new(io::stdout().lock());
+    listing::write(&installed.tree, "deps", out)?;
     for warning in installed.warnings {
         eprintln!("warning: {warning}");
     }
@@ -78,18 +60,4 @@ fn main() -> anyhow::Result<()> {
 fn open(path: &str) -> anyhow::Result<Wheel> {
     let name = path.rsplit('/').next().unwrap_or(path);
     Ok(Wheel::open(Path::new(path), name)?)
-}
-
-fn target_of(interpreter: &str) -> anyhow::Result<Target> {
-    let version = interpreter.rsplit("python").next().unwrap_or_default();
-    let (major, minor) = version
-        .split_once('.')
-        .context("the interpreter's name has no version")?;
-    Ok(Target {
-        platform: "linux/amd64".parse()?,
-        libc: Libc::Glibc { major: 2, minor: 41 },
-        python: (major.parse()?, minor.parse()?),
-        python_full: None,
-        interpreter: interpreter.to_owned(),
-    })
 }

@@ -5,6 +5,8 @@
 
 mod end;
 mod header;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -74,32 +76,30 @@ pub fn read(archive: &Arc<RandomFile>) -> Result<BTreeMap<TreePath, File>, ZipEr
     let directory = end::find(archive)?;
     let mut members = central_headers(archive, &directory)?;
     members.sort_by_key(|member| member.offset);
+    if members.first().map_or(directory.offset, |first| first.offset) != 0 {
+        return Err(ZipError::Layout("data before the first member", 0));
+    }
     let mut window = Window::new(archive);
     let mut files = BTreeMap::new();
     let mut directories = BTreeSet::new();
-    let mut at = 0;
     for (index, central) in members.iter().enumerate() {
         let next = members.get(index + 1).map_or(directory.offset, |m| m.offset);
-        if central.offset != at {
-            return Err(ZipError::Layout("a gap or an overlap", at.min(central.offset)));
-        }
         let data = check_member(&mut window, central, next)?;
-        at = next;
-        let path = path_of(central)?;
-        if central.is_directory() {
-            directories.insert(path);
-            continue;
-        }
-        let file = File {
-            member: member_of(archive, central, data)?,
-            executable: central.executable(),
+        let path = TreePath::new(central.name.strip_suffix('/').unwrap_or(&central.name))?;
+        let new = if central.is_directory() {
+            directories.insert(path.clone())
+        } else {
+            let file = File {
+                member: member_of(archive, central, data)?,
+                executable: central.executable(),
+            };
+            files.insert(path.clone(), file).is_none()
         };
-        files.insert(path, file);
+        if !new {
+            return Err(ZipError::Twice(path));
+        }
     }
-    if at != directory.offset {
-        return Err(ZipError::Layout("data without a header", at));
-    }
-    check_paths(members.len(), &files, &directories)?;
+    check_paths(&files, &directories)?;
     Ok(files)
 }
 
@@ -151,12 +151,6 @@ fn check_member(window: &mut Window, central: &Central, next: u64) -> Result<u64
     Ok(data)
 }
 
-fn path_of(central: &Central) -> Result<TreePath, ZipError> {
-    Ok(TreePath::new(
-        central.name.strip_suffix('/').unwrap_or(&central.name),
-    )?)
-}
-
 fn member_of(archive: &Arc<RandomFile>, central: &Central, offset: u64) -> Result<Member, ZipError> {
     let fault = |what| Err(ZipError::Member(central.name.clone(), what));
     let method = match central.method {
@@ -182,24 +176,23 @@ fn member_of(archive: &Arc<RandomFile>, central: &Central, offset: u64) -> Resul
     })
 }
 
-/// No path twice, nothing below a file. `count` is the number of members.
-fn check_paths(
-    count: usize,
-    files: &BTreeMap<TreePath, File>,
-    directories: &BTreeSet<TreePath>,
-) -> Result<(), ZipError> {
+/// Nothing is below a file or is both a file and a directory.
+fn check_paths(files: &BTreeMap<TreePath, File>, directories: &BTreeSet<TreePath>) -> Result<(), ZipError> {
     for path in directories.iter().chain(files.keys()) {
-        if let Some(parent) = path.parents().find(|parent| files.contains_key(parent)) {
-            return Err(ZipError::BelowFile(path.clone(), parent));
+        let parents = path
+            .as_str()
+            .match_indices('/')
+            .map(|(at, _)| &path.as_str()[..at]);
+        for parent in parents {
+            if let Some((parent, _)) = files.get_key_value(parent) {
+                return Err(ZipError::BelowFile(path.clone(), parent.clone()));
+            }
         }
     }
-    if let Some(path) = directories.iter().find(|path| files.contains_key(*path)) {
-        return Err(ZipError::Twice(path.clone()));
+    match directories.iter().find(|path| files.contains_key(*path)) {
+        Some(path) => Err(ZipError::Twice(path.clone())),
+        None => Ok(()),
     }
-    if files.len() + directories.len() != count {
-        return Err(ZipError::Directory("a name is there twice"));
-    }
-    Ok(())
 }
 
 /// A sliding view of the file, so that small members that lie together cost one read.
@@ -220,7 +213,8 @@ impl<'a> Window<'a> {
 
     /// `length` bytes at an offset. Names and extra fields bound it to 128 KiB.
     fn bytes(&mut self, offset: u64, length: usize) -> Result<&[u8], ZipError> {
-        let held = offset >= self.start && offset + length as u64 <= self.start + self.buffer.len() as u64;
+        let held = offset >= self.start
+            && offset.saturating_add(length as u64) <= self.start + self.buffer.len() as u64;
         if !held {
             let left = self.archive.size().saturating_sub(offset);
             let wanted = usize::try_from(left)
