@@ -1,1 +1,72 @@
-//! To be written.
+//! Bases: from a reference to the layers, the config and the Target that an image is built on.
+
+mod assemble;
+mod choose;
+mod elf;
+mod error;
+mod files;
+mod finish;
+mod layout;
+mod ld_so_cache;
+mod recipe;
+mod target;
+
+use crate::debian::{Keyring, Mirrors, PackageList, Reuse};
+use crate::environment::Environment;
+use crate::http::Client;
+use crate::image::Base;
+use crate::platform::Platform;
+use crate::progress::Progress;
+use crate::reference::ImageReference;
+use crate::store::Store;
+
+pub use choose::{Wish, default_for};
+pub use error::Error;
+pub use recipe::{Recipe, names as recipe_names};
+pub use target::TargetError;
+
+/// What bases are fetched, kept and told with.
+#[derive(Clone, Copy, Debug)]
+pub struct Tools<'a> {
+    /// The cache.
+    pub store: &'a Store,
+    /// The network.
+    pub http: &'a Client,
+    /// The clock.
+    pub environment: &'a Environment,
+    /// The user.
+    pub progress: &'a Progress,
+}
+
+/// How a base is made or chosen, beside its reference.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where Debian packages come from.
+    pub mirrors: Mirrors,
+    /// Who may sign them; Debian's own keys if `None`.
+    pub keyring: Option<Keyring>,
+    /// When a package list that was resolved before is taken again.
+    pub reuse: Reuse,
+    /// The packages to take instead of resolving: a locked base.
+    pub packages: Option<PackageList>,
+    /// The mtime of all files and the time of creation of a recipe's base, in seconds since 1970.
+    pub mtime: u64,
+    /// How many threads may compress.
+    pub threads: usize,
+}
+
+/// Loads the base that a reference names, for a platform.
+pub fn load(
+    reference: &ImageReference,
+    platform: Platform,
+    tools: &Tools,
+    options: &Options,
+) -> Result<Base, Error> {
+    match reference {
+        ImageReference::Recipe(name) => assemble::assemble(&Recipe::load(name)?, platform, tools, options),
+        ImageReference::Layout(place) => layout::load(place, platform, tools),
+        ImageReference::OciArchive(_) | ImageReference::DockerArchive(_) | ImageReference::Registry(_) => {
+            Err(Error::Unsupported(reference.to_string()))
+        }
+    }
+}

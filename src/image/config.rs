@@ -42,7 +42,7 @@ pub(super) fn config(base: &Base, layers: &[Layer], run: &Run, created: u64) -> 
 }
 
 /// Seconds since 1970 as RFC 3339 (image-spec config.md, `created`).
-pub(super) fn rfc3339(seconds: u64) -> Result<String, Error> {
+pub fn rfc3339(seconds: u64) -> Result<String, Error> {
     let time = i64::try_from(seconds)
         .ok()
         .and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());

@@ -12,6 +12,7 @@ mod validate;
 
 pub use assemble::{Image, assemble};
 pub use base::{Base, BaseOrigin};
+pub use config::rfc3339;
 pub use descriptor::{canonical_json, from_oci, to_oci};
 pub use index::Index;
 pub use run::{Run, UserChoice};

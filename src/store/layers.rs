@@ -52,9 +52,26 @@ impl Store {
 
 impl Note {
     fn layer(self, content: PathBlob, created_by: &str) -> Layer {
-        let Self { media_type, digest, size, diff_id } = self;
-        let descriptor = Descriptor { media_type, digest, size, annotations: std::collections::BTreeMap::new() };
-        let blob = Blob { descriptor, content: Arc::new(content) };
-        Layer { blob, diff_id, created_by: created_by.to_owned() }
+        let Self {
+            media_type,
+            digest,
+            size,
+            diff_id,
+        } = self;
+        let descriptor = Descriptor {
+            media_type,
+            digest,
+            size,
+            annotations: std::collections::BTreeMap::new(),
+        };
+        let blob = Blob {
+            descriptor,
+            content: Arc::new(content),
+        };
+        Layer {
+            blob,
+            diff_id,
+            created_by: created_by.to_owned(),
+        }
     }
 }

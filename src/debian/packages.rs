@@ -1,0 +1,185 @@
+//! `Packages` indexes: what a suite has for one architecture, and which package satisfies a relation.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+use super::deb822::{self, Stanza, Stanzas};
+use super::relation::{self, Relation, RelationError};
+use super::version::Version;
+use crate::digest::{Algorithm, Digest};
+
+/// One package as an index lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// `amd64`, `arm64` or `all`.
+    pub architecture: String,
+    /// Where the `.deb` is, below the root of its archive.
+    pub filename: String,
+    /// Size of the `.deb` in bytes.
+    pub size: u64,
+    /// SHA-256 of the `.deb`.
+    pub sha256: Digest,
+    /// The archive it is in: `debian` or `debian-security`.
+    pub archive: String,
+    depends: String,
+    conflicts: String,
+    provides: Vec<Relation>,
+}
+
+/// Why an index is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not control data.
+    #[error("the package index is malformed")]
+    Form(#[from] deb822::Error),
+    /// A field of a package is missing or malformed.
+    #[error("package {package} has a missing or malformed field {field}")]
+    Field {
+        /// The package.
+        package: String,
+        /// The field.
+        field: &'static str,
+    },
+    /// A relation of a package is malformed.
+    #[error("package {package} has a malformed relation")]
+    Relation {
+        /// The package.
+        package: String,
+        /// What is wrong.
+        #[source]
+        source: RelationError,
+    },
+}
+
+const FIELDS: [&str; 11] = [
+    "Package",
+    "Version",
+    "Architecture",
+    "Filename",
+    "Size",
+    "SHA256",
+    "Depends",
+    "Pre-Depends",
+    "Conflicts",
+    "Breaks",
+    "Provides",
+];
+
+impl Package {
+    fn read(stanza: &Stanza, archive: &str) -> Result<Self, Error> {
+        let name = stanza.get("Package").unwrap_or_default();
+        let wrong = |field| Error::Field {
+            package: name.to_owned(),
+            field,
+        };
+        let field = |field: &'static str| stanza.get(field).filter(|v| !v.is_empty()).ok_or(wrong(field));
+        let joined = |first: &str, second: &str| {
+            let parts = [stanza.get(first), stanza.get(second)];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        };
+        Relation::parse(name)
+            .ok()
+            .filter(|r| r.name == name)
+            .ok_or_else(|| wrong("Package"))?;
+        let filename = field("Filename")?;
+        crate::paths::TreePath::new(filename).map_err(|_| wrong("Filename"))?;
+        let provides = relation::parse_all(stanza.get("Provides").unwrap_or_default()).map_err(|source| {
+            Error::Relation {
+                package: name.to_owned(),
+                source,
+            }
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            version: Version::parse(field("Version")?).ok_or_else(|| wrong("Version"))?,
+            architecture: field("Architecture")?.to_owned(),
+            filename: filename.to_owned(),
+            size: field("Size")?.parse().map_err(|_| wrong("Size"))?,
+            sha256: Digest::new(Algorithm::Sha256, field("SHA256")?).map_err(|_| wrong("SHA256"))?,
+            archive: archive.to_owned(),
+            depends: joined("Pre-Depends", "Depends"),
+            conflicts: joined("Conflicts", "Breaks"),
+            provides: provides.into_iter().flatten().collect(),
+        })
+    }
+
+    /// What it needs: `Pre-Depends` and `Depends`.
+    pub fn depends(&self) -> Result<Vec<Vec<Relation>>, Error> {
+        self.relations(&self.depends)
+    }
+
+    /// What cannot be beside it: `Conflicts` and `Breaks`.
+    pub fn conflicts(&self) -> Result<Vec<Vec<Relation>>, Error> {
+        self.relations(&self.conflicts)
+    }
+
+    fn relations(&self, field: &str) -> Result<Vec<Vec<Relation>>, Error> {
+        relation::parse_all(field).map_err(|source| Error::Relation {
+            package: self.name.clone(),
+            source,
+        })
+    }
+
+    /// Whether it satisfies a relation, by its own name or by what it provides.
+    pub fn satisfies(&self, relation: &Relation) -> bool {
+        if self.name == relation.name && relation.accepts(Some(&self.version)) {
+            return true;
+        }
+        self.provides.iter().any(|p| {
+            let version = p.constraint.as_ref().map(|(_, version)| version);
+            p.name == relation.name && relation.accepts(version)
+        })
+    }
+}
+
+/// All packages of the suites of one recipe for one architecture.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    by_name: BTreeMap<String, Vec<Package>>,
+    providers: BTreeMap<String, Vec<String>>,
+}
+
+impl Index {
+    /// Adds the packages of an index file of an archive (`debian`, `debian-security`).
+    pub fn read(&mut self, reader: impl BufRead, archive: &str) -> Result<(), Error> {
+        for stanza in Stanzas::only(reader, &FIELDS) {
+            let package = Package::read(&stanza?, archive)?;
+            for provided in &package.provides {
+                let providers = self.providers.entry(provided.name.clone()).or_default();
+                if !providers.contains(&package.name) {
+                    providers.push(package.name.clone());
+                }
+            }
+            let versions = self.by_name.entry(package.name.clone()).or_default();
+            // The newest first; of one version in two suites the one that was read first.
+            let at = versions.partition_point(|p| p.version >= package.version);
+            versions.insert(at, package);
+        }
+        Ok(())
+    }
+
+    /// The number of packages, versions counted each.
+    pub fn count(&self) -> usize {
+        self.by_name.values().map(Vec::len).sum()
+    }
+
+    /// The package that satisfies a relation best: the newest of that name; else, of those that provide it, the newest of the
+    /// first by name.
+    pub fn find(&self, relation: &Relation) -> Option<&Package> {
+        let real = self.by_name.get(&relation.name).into_iter().flatten();
+        if let Some(package) = real.into_iter().find(|p| relation.accepts(Some(&p.version))) {
+            return Some(package);
+        }
+        let mut providers: Vec<_> = self.providers.get(&relation.name).into_iter().flatten().collect();
+        providers.sort_unstable();
+        providers
+            .into_iter()
+            // Only the newest version of a provider counts: an old one must not come in through what it provided.
+            .filter_map(|name| self.by_name.get(name)?.first())
+            .find(|p| p.satisfies(relation))
+    }
+}
