@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::python::markers::Marker;
 use crate::python::name::{ExtraName, PackageName};
 use crate::python::requirement::{Requirement, redacted};
-use crate::python::wheel_filename::WheelFilename;
+use crate::python::wheel_filename::{FilenameError, WheelFilename};
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub enum Wanted {
     Path {
         /// As written: pip takes it from the working directory, not from the directory of the file.
         path: PathBuf,
+        /// From the name of a wheel.
+        name: Option<PackageName>,
         /// In `[]` after it.
         extras: BTreeSet<ExtraName>,
         /// When it applies.
@@ -94,8 +96,7 @@ impl Entry {
     pub fn name(&self) -> Option<&PackageName> {
         match &self.wanted {
             Wanted::Requirement(requirement) => Some(&requirement.name),
-            Wanted::Url { name, .. } => name.as_ref(),
-            Wanted::Path { .. } => None,
+            Wanted::Url { name, .. } | Wanted::Path { name, .. } => name.as_ref(),
         }
     }
 
@@ -161,8 +162,7 @@ impl Wanted {
         let file = location.rsplit('/').next().unwrap_or(location);
         let name = if is_wheel(file) {
             let file = percent_encoding::percent_decode_str(file).decode_utf8_lossy();
-            let wheel: WheelFilename = file.parse().map_err(|e| wrong(&e))?;
-            Some(wheel.name)
+            Some(wheel_name(&file).map_err(|e| wrong(&e))?)
         } else {
             let name = egg(url).map(str::parse).transpose();
             name.map_err(|e| wrong(&e))?
@@ -172,10 +172,13 @@ impl Wanted {
     }
 
     fn of_path(path: &str, extras: &str, marker: Option<Marker>, origin: &Origin) -> Result<Self, Error> {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        let name = is_wheel(file).then(|| wheel_name(file)).transpose();
         let names = extras.split(',').map(str::trim).filter(|e| !e.is_empty());
         let extras = names.map(|e| e.parse().map_err(|e| link(origin, format!("{e}"))));
         Ok(Self::Path {
             path: path.into(),
+            name: name.map_err(|e| link(origin, e.to_string()))?,
             extras: extras.collect::<Result<_, _>>()?,
             marker,
         })
@@ -215,6 +218,10 @@ fn is_url(text: &str) -> bool {
     let (system, _) = scheme.split_once('+').unwrap_or(("", ""));
     matches!(scheme.as_str(), "http" | "https" | "file" | "ftp")
         || matches!(system, "git" | "hg" | "svn" | "bzr")
+}
+
+fn wheel_name(file: &str) -> Result<PackageName, FilenameError> {
+    file.parse().map(|wheel: WheelFilename| wheel.name)
 }
 
 fn is_wheel(file: &str) -> bool {

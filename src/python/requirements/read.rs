@@ -181,7 +181,7 @@ mod tests {
              git+https://h/r.git@v;1#egg=E-f&subdirectory=x\n\
              ./local[X,y]\n\
              dist/g-1.tar.gz\n\
-             h.whl\n\
+             h-1-py3-none-any.whl\n\
              -e ../editable[z]\n\
              -e 'i @ git+ssh://git@h/r'\n\
              -e git+https://h/r#egg=j --config-settings k=v\n"
@@ -200,7 +200,7 @@ mod tests {
                 "url git+https://h/r.git@v;1#egg=E-f&subdirectory=x e-f",
                 "path ./local x,y",
                 "path dist/g-1.tar.gz ",
-                "path h.whl ",
+                "path h-1-py3-none-any.whl ",
                 "-e path ../editable z",
                 "-e i @ git+ssh://git@h/r",
                 "-e url git+https://h/r#egg=j j",
@@ -302,6 +302,10 @@ mod tests {
             (
                 "-r https://u:secret@h/r.txt",
                 "r.txt:1: requirements files are not read from URLs (https://****@h/r.txt)",
+            ),
+            (
+                "./h.whl",
+                "r.txt:1: `h.whl` is not the file name of a wheel: it needs 5 or 6 parts between `-`",
             ),
             ("--upgrade", "r.txt:1: unknown option `--upgrade`"),
             (
