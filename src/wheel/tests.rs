@@ -269,9 +269,9 @@ fn scripts_can_always_be_executed() {
         .file("{data}/scripts/python", "#!python\n")
         .file("demo.sh", "#!/bin/sh\n");
     let installed = install(&[opened(made).unwrap()], &[]).unwrap();
-    let mode = |path: &str| installed.tree.get(path).unwrap().mode;
-    assert_eq!((mode("deps/bin/tool"), mode("deps/bin/python")), (0o755, 0o755));
-    assert_eq!((mode("deps/demo.sh"), mode("deps/bin")), (0o644, 0o755));
+    let bits = |path: &str| installed.tree.get(path).unwrap().mode;
+    assert_eq!((bits("deps/bin/tool"), bits("deps/bin/python")), (0o755, 0o755));
+    assert_eq!((bits("deps/demo.sh"), bits("deps/bin")), (0o644, 0o755));
 }
 
 #[test]
