@@ -27,9 +27,6 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
-    /// A requirements file is malformed.
-    #[error("the requirements cannot be read")]
-    Requirements(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The lock is for other Python versions.
     #[error("the lock is for Python {requires}, and the image has {python}")]
     LockPython {
@@ -189,6 +186,14 @@ pub enum Error {
         /// The digest of the bytes.
         actual: Digest,
     },
+    /// None of the package's files has a hash that the requirements give.
+    #[error("no file of {package} has a hash that is given in {place}", place = .place.as_deref().unwrap_or("the requirements"))]
+    NoHash {
+        /// Name and version.
+        package: String,
+        /// Where it is required: file and line.
+        place: Option<String>,
+    },
     /// The number of bytes is not that of the lock.
     #[error(
         "{location} is not the file of {package} that was locked: expected {expected} bytes, got {actual}"
@@ -265,6 +270,7 @@ impl Error {
             Self::WrongHash { .. } | Self::WrongSize { .. } => {
                 "the file was changed after it was locked: check where it comes from before you lock again"
             }
+            Self::NoHash { .. } => "add the hash of a file that fits the target, or leave the hashes out",
             Self::BuiltForHost { .. } => {
                 "require a version that has a wheel for the target, or build on such a machine"
             }

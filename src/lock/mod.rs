@@ -2,9 +2,18 @@
 //!
 //! A lock is read from a file ([`pylock`]) or asked of a resolver; [`Lock::select`] chooses one file for each package.
 
+mod build;
 mod error;
+mod fetch;
+mod inputs;
+mod messages;
+mod pip;
+mod process;
 pub mod pylock;
+mod resolve;
 mod select;
+mod settings;
+mod uv;
 mod write;
 
 use std::collections::BTreeSet;
@@ -13,14 +22,16 @@ use std::path::PathBuf;
 use pep440_rs::Version;
 use url::Url;
 
-pub use error::Error;
+pub use build::{BuiltWheel, build_wheel};
+pub use error::{Error, Said};
+pub use fetch::{FetchedWheel, fetch_all};
 pub use select::{Selected, Source};
 
 use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::progress::Progress;
-use crate::python::{ExtraName, GroupName, Marker, PackageName, Specifiers};
+use crate::python::{ExtraName, GroupName, Marker, PackageName, Specifiers, Target};
 use crate::store::Store;
 
 /// What to lock, and how.
@@ -187,6 +198,25 @@ pub enum Location {
     Url(Url),
     /// On this machine; absolute.
     Path(PathBuf),
+}
+
+/// The lock for a request: its lock file if it names one, else what the resolver finds for the target. Nothing required:
+/// an empty lock.
+pub fn of(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock, Error> {
+    if let Some(file) = &request.lock {
+        return pylock::read(&request.directory.join(file));
+    }
+    let nothing = request.requirements.is_empty() && request.inline.is_empty() && request.pyproject.is_none();
+    if nothing {
+        return Ok(Lock::default());
+    }
+    if request.locked {
+        return Err(Error::NotLocked);
+    }
+    match request.resolver {
+        Resolver::Uv => resolve::with_uv(request, target, tools),
+        Resolver::Pip => pip::resolve(request, target, tools),
+    }
 }
 
 impl Artifact {

@@ -36,7 +36,6 @@ pub fn read(path: &Path) -> Result<Lock, Error> {
 pub(super) enum Hashes {
     /// In a lock file, as the specification says.
     Required,
-    #[allow(dead_code, reason = "the resolvers use it")]
     /// In what a resolver answers: some indexes give none, and pip installs from them.
     WhereKnown,
 }

@@ -1,0 +1,191 @@
+//! The texts that a resolution depends on: requirements files with those that they include, pyproject.toml.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::{Error, Request};
+use crate::digest::Digest;
+use crate::python::PackageName;
+
+/// All texts that go into a resolution, in a fixed order.
+pub(super) fn texts(request: &Request) -> Result<Vec<String>, Error> {
+    let mut texts = requirement_texts(request)?;
+    texts.extend(request.inline.iter().cloned());
+    if let Some(file) = &request.pyproject {
+        texts.push(read(&request.directory.join(file))?);
+    }
+    Ok(texts)
+}
+
+fn requirement_texts(request: &Request) -> Result<Vec<String>, Error> {
+    let mut seen = BTreeSet::new();
+    let mut texts = Vec::new();
+    for file in request.requirements.iter().chain(&request.constraints) {
+        gather(&request.directory.join(file), &mut seen, &mut texts)?;
+    }
+    Ok(texts)
+}
+
+fn gather(file: &Path, seen: &mut BTreeSet<PathBuf>, texts: &mut Vec<String>) -> Result<(), Error> {
+    if !seen.insert(file.to_owned()) {
+        return Ok(());
+    }
+    let text = read(file)?;
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let included: Vec<PathBuf> = lines(&text)
+        .iter()
+        .filter_map(|line| included(line))
+        .filter(|name| !name.contains("://"))
+        .map(|name| directory.join(name))
+        .collect();
+    texts.push(text);
+    included.iter().try_for_each(|file| gather(file, seen, texts))
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    let bytes = fs_err::read(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Logical lines: comments gone, continuations joined (pip, "Requirements File Format").
+fn lines(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for part in text.lines() {
+        // > A line that begins with a # is treated as a comment; whitespace followed by a # begins one.
+        let comment = part
+            .char_indices()
+            .find(|(at, c)| *c == '#' && (*at == 0 || part[..*at].ends_with(char::is_whitespace)));
+        let part = comment.map_or(part, |(at, _)| &part[..at]);
+        if let Some(part) = part.strip_suffix('\\') {
+            line.push_str(part);
+            continue;
+        }
+        line.push_str(part);
+        lines.push(std::mem::take(&mut line).trim().to_owned());
+    }
+    lines.push(line.trim().to_owned());
+    lines.retain(|l| !l.is_empty());
+    lines
+}
+
+/// The file that a line includes by `-r`, `-c` or their long forms.
+fn included(line: &str) -> Option<&str> {
+    ["--requirement", "--constraint", "-r", "-c"]
+        .iter()
+        .find_map(|option| {
+            let rest = line.strip_prefix(option)?;
+            let long = option.starts_with("--");
+            let rest = match rest.chars().next()? {
+                '=' => &rest[1..],
+                c if c.is_whitespace() || !long => rest,
+                _ => return None,
+            };
+            Some(rest.trim().trim_matches(['"', '\'']))
+        })
+}
+
+/// The option's value on some line of the texts, e.g. of `--index-url`.
+pub(super) fn has_option(texts: &[String], options: &[&str]) -> bool {
+    let is = |line: &String| {
+        options
+            .iter()
+            .any(|o| line.strip_prefix(o).is_some_and(|r| r.starts_with(['=', ' '])))
+    };
+    texts.iter().any(|text| lines(text).iter().any(is))
+}
+
+/// Names in `${NAME}`.
+///
+/// > the only supported syntax is `${VAR}`, where the name is upper-case letters, digits and `_`
+pub(super) fn variables(text: &str) -> BTreeSet<String> {
+    let is_name = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_';
+    text.split("${")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .filter(|(name, _)| !name.is_empty() && name.bytes().all(is_name))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+/// The `--hash` options of requirements, by package.
+pub(super) fn hashes(texts: &[String]) -> BTreeMap<PackageName, BTreeSet<Digest>> {
+    let mut all: BTreeMap<PackageName, BTreeSet<Digest>> = BTreeMap::new();
+    for line in texts.iter().flat_map(|t| lines(t)) {
+        let digests: BTreeSet<Digest> = line
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("--hash="))
+            .filter_map(|hash| hash.parse().ok())
+            .collect();
+        if let Some(name) = leading_name(&line).filter(|_| !digests.is_empty()) {
+            all.entry(name).or_default().extend(digests);
+        }
+    }
+    all
+}
+
+/// Where a package is required: `requirements.txt:3`, if a requirements file names it at the beginning of a line.
+pub(super) fn place_of(request: &Request, package: &PackageName) -> Option<String> {
+    request.requirements.iter().find_map(|file| {
+        let text = read(&request.directory.join(file)).ok()?;
+        let line = text
+            .lines()
+            .position(|l| leading_name(l).as_ref() == Some(package))?;
+        Some(format!("{}:{}", file.display(), line + 1))
+    })
+}
+
+fn leading_name(line: &str) -> Option<PackageName> {
+    let end = line
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)))
+        .unwrap_or(line.len());
+    line[..end].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn included_files_count_too_and_each_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs_err::write(directory.path().join(name), text).unwrap();
+        fs_err::create_dir(directory.path().join("sub")).unwrap();
+        write("a.txt", "x\n-r sub/b.txt # nested\n-c c.txt\n");
+        write("sub/b.txt", "--requirement=../a2.txt\n");
+        write("a2.txt", "y");
+        write("c.txt", "z<2");
+        let request = Request {
+            directory: directory.path().to_owned(),
+            requirements: vec!["a.txt".into()],
+            ..Request::default()
+        };
+        let texts = texts(&request).unwrap();
+        assert_eq!(texts.len(), 4);
+        assert!(texts.contains(&"y".to_owned()) && texts.contains(&"z<2".to_owned()));
+        assert_eq!(
+            place_of(&request, &"X".parse().unwrap()),
+            Some("a.txt:1".to_owned())
+        );
+        fs_err::remove_file(directory.path().join("a2.txt")).unwrap();
+        assert!(super::texts(&request).unwrap_err().to_string().contains("a2.txt"));
+    }
+
+    #[test]
+    fn hashes_over_several_lines_belong_to_their_package() {
+        let digest = Digest::of(b"x");
+        let text = format!("Click==8 \\\n    --hash={digest} \\\n    --hash=md5:00\nflask\n");
+        let found = hashes(&[text]);
+        assert_eq!(found.len(), 1);
+        assert!(found[&"click".parse().unwrap()].contains(&digest));
+    }
+
+    #[test]
+    fn variables_are_found_by_their_only_syntax() {
+        let names = variables("https://${USER_1}:${TOKEN}@h/ $HOME ${lower} ${");
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["TOKEN", "USER_1"]);
+    }
+}

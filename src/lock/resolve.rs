@@ -1,0 +1,303 @@
+//! Requirements to a lock: uv is asked, for the Target; its answer is remembered for a day.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::inputs;
+use super::messages;
+use super::process::pick;
+use super::pylock::{self, Hashes};
+use super::settings::{OwnIndex, Settings};
+use super::uv::Uv;
+use super::{Content, Error, Lock, Request, Tools};
+use crate::digest::Digest;
+use crate::python::{Libc, Target};
+
+/// How long a resolution is good for, in seconds.
+const DAY: u64 = 24 * 60 * 60;
+/// The manylinux steps that uv knows, as glibc 2.x, lowest first.
+const STEPS: [u32; 12] = [17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40];
+
+/// A remembered resolution.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Note {
+    /// Seconds since 1970.
+    time: u64,
+    /// The lock as TOML.
+    lock: String,
+}
+
+/// Resolves the requirements for a target with uv, or gives what is remembered of an earlier time.
+pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock, Error> {
+    let texts = inputs::texts(request)?;
+    let settings = Settings::load(tools.environment);
+    let variables = settings.for_uv(tools.environment, own_index(request, &texts));
+    let key = key(request, target, tools, &texts, &variables);
+    let place = request.directory.join("pylock.toml");
+    if let Some((note, lock)) = recall(&key, &place, tools) {
+        let age = tools.environment.now_seconds().saturating_sub(note.time);
+        // What is on this machine can change at any time.
+        let fresh = age < DAY && !request.upgrade && !has_local_sources(&lock);
+        if fresh || request.offline {
+            let detail = format!("{} as {} ago", count(&lock), ago(age));
+            tools.progress.done("Resolved", detail);
+            return finish(lock, request, &texts);
+        }
+    }
+    if request.offline {
+        return Err(Error::OfflineUnresolved {
+            target: target.to_string(),
+        });
+    }
+    let uv = Uv::find(request, tools)?;
+    let text = ask(&uv, request, target, tools, variables)?;
+    let lock = pylock::parse(&text, &place, Hashes::WhereKnown)?;
+    let note = Note {
+        time: tools.environment.now_seconds(),
+        lock: text,
+    };
+    if let Ok(note) = serde_json::to_vec(&note) {
+        tools.store.remember(&key, &note)?;
+    }
+    let detail = format!("{} with uv {}", count(&lock), uv.version);
+    tools.progress.done("Resolved", detail);
+    finish(lock, request, &texts)
+}
+
+fn recall(key: &Digest, place: &std::path::Path, tools: &Tools<'_>) -> Option<(Note, Lock)> {
+    let note: Note = serde_json::from_slice(&tools.store.memo(key)?).ok()?;
+    let lock = pylock::parse(&note.lock, place, Hashes::WhereKnown).ok()?;
+    Some((note, lock))
+}
+
+/// Extras and groups have been resolved; the user's hashes are held to.
+pub(super) fn finish(mut lock: Lock, request: &Request, texts: &[String]) -> Result<Lock, Error> {
+    lock.extras.clone_from(&request.extras);
+    lock.groups.clone_from(&request.groups);
+    let allowed = inputs::hashes(texts);
+    for package in &mut lock.packages {
+        let Some(allowed) = allowed.get(&package.name) else {
+            continue;
+        };
+        let title = package.title();
+        let fits = |artifact: &super::Artifact| artifact.hashes.iter().any(|h| allowed.contains(h));
+        let none = match &mut package.content {
+            Content::Files { wheels, sdist } => {
+                wheels.retain(fits);
+                *sdist = sdist.take().filter(fits);
+                wheels.is_empty() && sdist.is_none()
+            }
+            Content::Archive { artifact, .. } => !fits(artifact),
+            Content::Directory { .. } | Content::Vcs(_) => true,
+        };
+        if none {
+            let place = inputs::place_of(request, &package.name);
+            return Err(Error::NoHash {
+                package: title,
+                place,
+            });
+        }
+    }
+    Ok(lock)
+}
+
+fn ask(
+    uv: &Uv,
+    request: &Request,
+    target: &Target,
+    tools: &Tools<'_>,
+    settings: BTreeMap<String, String>,
+) -> Result<String, Error> {
+    let mut variables = pick(tools.environment, |name| {
+        matches!(
+            name,
+            "HOME" | "USER" | "LOGNAME" | "VIRTUAL_ENV" | "CONDA_PREFIX" | "SSH_AUTH_SOCK"
+        ) || name.starts_with("XDG_")
+            || name.starts_with("GIT_")
+    });
+    for text in inputs::texts(request)? {
+        let names = inputs::variables(&text);
+        variables.extend(pick(tools.environment, |name| names.contains(name)));
+    }
+    variables.extend(settings);
+    let mut run = uv
+        .run(&request.directory, tools, variables)
+        .arguments(arguments(request, target, tools));
+    run.input = request.inline.join("\n");
+    let output = run.output()?;
+    for warning in messages::warnings(&output.stderr) {
+        tools.progress.detail(warning);
+    }
+    if output.success {
+        return Ok(output.stdout);
+    }
+    Err(messages::resolve_error(&output.stderr, &uv.version, request))
+}
+
+fn arguments(request: &Request, target: &Target, tools: &Tools<'_>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = ["pip", "compile", "--format", "pylock.toml", "--no-header"]
+        .map(OsString::from)
+        .to_vec();
+    let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+    let version = target
+        .python_full
+        .clone()
+        .unwrap_or_else(|| target.python_minor());
+    option("--python-version", version.into());
+    option("--python-platform", platform(target).into());
+    for file in &request.constraints {
+        option("--constraints", file.into());
+    }
+    for extra in &request.extras {
+        option("--extra", extra.as_str().into());
+    }
+    for group in &request.groups {
+        let file = request.pyproject.as_deref().unwrap_or("pyproject.toml".as_ref());
+        option("--group", format!("{}:{group}", file.display()).into());
+    }
+    let settings = Settings::load(tools.environment);
+    for name in ["no-binary", "only-binary"] {
+        for package in settings
+            .get(name)
+            .unwrap_or_default()
+            .split([',', ' '])
+            .filter(|p| !p.is_empty())
+        {
+            option(&format!("--{name}"), package.into());
+        }
+    }
+    for file in settings.list("constraint") {
+        option("--constraints", file.into());
+    }
+    if request.no_build {
+        arguments.push("--no-build".into());
+    }
+    if request.upgrade {
+        arguments.push("--refresh".into());
+    }
+    if !request.inline.is_empty() {
+        arguments.push("-".into());
+    }
+    arguments.extend(
+        request
+            .pyproject
+            .iter()
+            .chain(&request.requirements)
+            .map(OsString::from),
+    );
+    arguments
+}
+
+/// The platform in uv's terms: the highest step that is not above the target.
+fn platform(target: &Target) -> String {
+    let machine = target.platform.architecture.machine();
+    match target.libc {
+        Libc::Glibc { major, minor } => {
+            let fits = |step: &&u32| (2, **step) <= (major, minor);
+            let step = STEPS.iter().rfind(fits).unwrap_or(&STEPS[0]);
+            format!("{machine}-manylinux_2_{step}")
+        }
+        Libc::Musl { .. } => format!("{machine}-unknown-linux-musl"),
+    }
+}
+
+/// Whether the project itself says where packages come from; that wins over the machine's settings for pip.
+fn own_index(request: &Request, texts: &[String]) -> OwnIndex {
+    let in_files = inputs::has_option(texts, &["--index-url", "-i"]);
+    let uv_table = |file: &std::path::PathBuf| {
+        let text = fs_err::read_to_string(request.directory.join(file)).ok()?;
+        let table: toml::Table = text.parse().ok()?;
+        let uv = table.get("tool")?.get("uv")?;
+        Some(uv.get("index").is_some() || uv.get("index-url").is_some())
+    };
+    let in_project = request.pyproject.as_ref().and_then(uv_table).unwrap_or(false);
+    if in_files || in_project {
+        OwnIndex::Yes
+    } else {
+        OwnIndex::No
+    }
+}
+
+/// The digest of everything that a resolution depends on but the index itself. Not of uv's version: what another one
+/// found today is as good, and offline there may be none.
+fn key(
+    request: &Request,
+    target: &Target,
+    tools: &Tools<'_>,
+    texts: &[String],
+    variables: &BTreeMap<String, String>,
+) -> Digest {
+    let uv = tools
+        .environment
+        .variables()
+        .filter(|(name, _)| name.starts_with("UV_"));
+    let settings: Vec<String> = variables
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .chain(uv)
+        .filter(|(name, _)| !name.ends_with("_PASSWORD") && !name.ends_with("_USERNAME"))
+        .map(|(name, value)| format!("{name}={}", super::process::without_passwords(value)))
+        .collect();
+    let arguments: Vec<String> = arguments(request, target, tools)
+        .iter()
+        .map(|a| a.display().to_string())
+        .filter(|a| a != "--refresh")
+        .collect();
+    let parts = serde_json::json!([
+        "resolution 1",
+        target,
+        request.directory,
+        arguments,
+        settings,
+        texts
+    ]);
+    Digest::of(parts.to_string().as_bytes())
+}
+
+fn has_local_sources(lock: &Lock) -> bool {
+    lock.packages.iter().any(|p| match &p.content {
+        Content::Directory { .. } => true,
+        Content::Archive { artifact, .. } => artifact.is_local(),
+        Content::Files { wheels, sdist } => wheels.iter().chain(sdist).any(super::Artifact::is_local),
+        Content::Vcs(_) => false,
+    })
+}
+
+fn count(lock: &Lock) -> String {
+    match lock.packages.len() {
+        1 => "1 package".to_owned(),
+        n => format!("{n} packages"),
+    }
+}
+
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::{Architecture, Platform};
+
+    #[test]
+    fn uv_is_told_the_highest_step_that_is_not_above_the_target() {
+        let target = |libc| Target {
+            platform: Platform::linux(Architecture::Arm64),
+            libc,
+            python: (3, 13),
+            python_full: None,
+            interpreter: "/usr/bin/python3".to_owned(),
+        };
+        for (minor, expected) in [(41, 40), (40, 40), (36, 36), (30, 28), (17, 17), (5, 17)] {
+            let target = target(Libc::Glibc { major: 2, minor });
+            assert_eq!(platform(&target), format!("aarch64-manylinux_2_{expected}"));
+        }
+        let musl = target(Libc::Musl { major: 1, minor: 2 });
+        assert_eq!(platform(&musl), "aarch64-unknown-linux-musl");
+    }
+}
