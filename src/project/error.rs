@@ -158,6 +158,12 @@ pub enum Error {
         /// What was seen and why it was not taken.
         candidates: Vec<String>,
     },
+    /// The project's own wheel cannot be installed.
+    #[error("the project's own wheel cannot be installed")]
+    Wheel(#[source] Box<crate::wheel::Error>),
+    /// The files of `/app/.pyoci` cannot be made.
+    #[error("cannot lay out /app/.pyoci")]
+    Runtime(#[source] Box<super::runtime::Error>),
     /// The parts of the app layer do not fit together.
     #[error("cannot lay out the app")]
     Tree(#[from] crate::tree::TreeError),
@@ -192,6 +198,7 @@ impl Error {
                 }
                 Some(hint)
             }
+            Self::Wheel(error) => error.hint(),
             _ => None,
         }
     }

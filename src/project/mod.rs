@@ -1,24 +1,35 @@
 //! Projects: what the user wrote. Requirements, files and start command are found here; nothing is resolved or built.
 
+mod app;
 mod discovery;
+mod distribution;
 mod docker_ignore;
 mod document;
 mod error;
 mod files;
 mod ignore_rules;
 mod labels;
+mod packaging;
 mod python_preference;
+mod python_source;
 pub mod runtime;
 pub mod settings;
+mod start;
+mod static_metadata;
 
 use std::path::{Path, PathBuf};
 
+pub use app::AppOptions;
 pub use discovery::{RequirementSource, Requirements};
+pub use distribution::Distribution;
 pub use document::{Document, Node, Table, Value};
 pub use error::{Error, Place};
 pub use files::Files;
+pub use packaging::Packaging;
 pub use python_preference::{PythonPreference, RequiresPython};
 pub use settings::Settings;
+pub use start::Start;
+pub use static_metadata::StaticMetadata;
 
 use crate::progress::Progress;
 use crate::python::Target;
@@ -37,6 +48,8 @@ pub struct Project {
     pub pyproject: Option<Document>,
     /// Where the requirements are, and why.
     pub requirements: Requirements,
+    /// What says the start command, if something does: `--entrypoint` or `[tool.pyoci] entrypoint`.
+    entrypoint_origin: &'static str,
     /// Which Python versions the project accepts.
     pub requires_python: Option<RequiresPython>,
 }
@@ -54,6 +67,7 @@ impl Project {
         if !root.is_dir() {
             return Err(Error::NotADirectory(path.to_owned()));
         }
+        let said = given.entrypoint.is_some();
         let pyproject = Document::read(&root.join("pyproject.toml"))?;
         let settings = match &pyproject {
             Some(document) => given.over(Settings::from_pyproject(document)?),
@@ -67,6 +81,11 @@ impl Project {
         Ok(Self {
             name: name(&root, pyproject.as_ref()),
             root,
+            entrypoint_origin: if said {
+                "--entrypoint"
+            } else {
+                "[tool.pyoci] entrypoint"
+            },
             settings,
             pyproject,
             requirements,

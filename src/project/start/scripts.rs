@@ -1,0 +1,149 @@
+//! Console scripts, streamlit apps, packages that run, and files named like a program.
+
+use super::{Clues, Start, below, of_words};
+
+/// The one console script, or the one named like the project.
+pub(super) fn console_script(clues: &mut Clues<'_>) -> Option<Start> {
+    let distribution = clues.distribution?;
+    let scripts = &distribution.entry_points().console_scripts;
+    let names: Vec<&str> = scripts.iter().map(|script| script.name.as_str()).collect();
+    let same = |name: &str| {
+        name.parse::<crate::python::PackageName>()
+            .is_ok_and(|name| name == *distribution.name())
+    };
+    let (name, reason) = match names.as_slice() {
+        [] => return None,
+        [name] => (*name, "the project's only console script"),
+        _ => {
+            if let Some(name) = names.iter().find(|name| same(name)) {
+                (*name, "the console script named like the project")
+            } else {
+                clues.seen.push(format!(
+                    "console scripts {}: none is named like the project",
+                    names.join(", ")
+                ));
+                return None;
+            }
+        }
+    };
+    Some(of_words(&[name], reason.to_owned()))
+}
+
+/// A streamlit app: a file with a usual name that imports it.
+pub(super) fn streamlit(clues: &mut Clues<'_>) -> Option<Start> {
+    if !clues.is_installed("streamlit") {
+        return None;
+    }
+    let names = [
+        "streamlit_app.py",
+        "app.py",
+        "main.py",
+        "Home.py",
+        "home.py",
+        "dashboard.py",
+    ];
+    let candidates = ["", "src", "app"]
+        .into_iter()
+        .flat_map(|directory| names.map(|name| below(directory, name)));
+    for file in candidates {
+        if clues
+            .module(&file)
+            .is_some_and(|module| module.imports("streamlit"))
+        {
+            let argument = clues.argument(&file);
+            let words = [
+                "python3",
+                "-m",
+                "streamlit",
+                "run",
+                &argument,
+                "--server.address",
+                "0.0.0.0",
+                "--server.port",
+                "${PORT:-8501}",
+                "--server.headless",
+                "true",
+            ];
+            return Some(of_words(&words, format!("{file} is a streamlit app")));
+        }
+    }
+    clues
+        .seen
+        .push("streamlit is installed, but no streamlit_app.py, app.py or main.py imports it".into());
+    None
+}
+
+/// The one package with a `__main__.py`, or the one named like the project.
+pub(super) fn package_main(clues: &mut Clues<'_>) -> Option<Start> {
+    let mut packages = Vec::new();
+    for root in clues.roots() {
+        for name in clues.list(root) {
+            let Some(name) = name.strip_suffix('/') else {
+                continue;
+            };
+            let path = below(root, name);
+            if is_identifier(name) && path != "src" && clues.has(&format!("{path}/__main__.py")) {
+                packages.push((name.to_owned(), root));
+            }
+        }
+    }
+    let own = clues.project.name.replace(['-', '.'], "_").to_lowercase();
+    let (chosen, reason) = match packages.as_slice() {
+        [] => return None,
+        [one] => (one, "the project's only package with a __main__.py"),
+        _ => {
+            if let Some(one) = packages.iter().find(|(name, _)| name.to_lowercase() == own) {
+                (
+                    one,
+                    "the package with a __main__.py that is named like the project",
+                )
+            } else {
+                let names: Vec<_> = packages.iter().map(|(name, _)| name.as_str()).collect();
+                clues
+                    .seen
+                    .push(format!("packages with a __main__.py: {}", names.join(", ")));
+                return None;
+            }
+        }
+    };
+    let mut start = of_words(&["python3", "-m", &chosen.0], reason.to_owned());
+    if !chosen.1.is_empty() {
+        start.import_roots.push(chosen.1.to_owned());
+    }
+    Some(start)
+}
+
+/// A file named like a program.
+pub(super) fn main_file(clues: &mut Clues<'_>) -> Option<Start> {
+    for file in ["main.py", "src/main.py", "app.py", "src/app.py", "__main__.py"] {
+        if clues.has(file) {
+            let argument = clues.argument(file);
+            return Some(of_words(&["python3", &argument], format!("{file} is there")));
+        }
+    }
+    let mut files: Vec<String> = Vec::new();
+    for root in clues.roots() {
+        files.extend(
+            clues
+                .list(root)
+                .into_iter()
+                .filter(|name| {
+                    name.rsplit_once('.')
+                        .is_some_and(|(_, extension)| extension == "py")
+                })
+                .map(|name| below(root, &name)),
+        );
+    }
+    if !files.is_empty() {
+        clues
+            .seen
+            .push(format!("files {}: none is main.py or app.py", files.join(", ")));
+    }
+    None
+}
+
+pub(super) fn is_identifier(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+}

@@ -1,0 +1,233 @@
+//! The start command of projects of many kinds.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::progress::Progress;
+use crate::project::{Packaging, Settings};
+
+const FASTAPI: &str = "from fastapi import FastAPI\napp = FastAPI()\n";
+const FLASK: &str = "import flask as f\napp: f.Flask = f.Flask(__name__)\n";
+const MANAGE: &str =
+    "import os\ndef main():\n    os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'site1.settings.prod')\n";
+
+fn start_with(files: &[(&str, &str)], installed: &[&str], settings: Settings) -> Result<Start, Error> {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+    let project = Project::discover(directory.path(), settings)?;
+    let files = project.files(&[], &Progress::silent())?;
+    let distribution = match project.packaging()? {
+        Packaging::Static(metadata) => Some(Distribution::Static(metadata)),
+        _ => None,
+    };
+    let installed: BTreeSet<PackageName> = installed.iter().map(|name| name.parse().unwrap()).collect();
+    project.start(&files, distribution.as_ref(), &|name| installed.contains(name))
+}
+
+/// The command for these files and packages, joined by blanks.
+fn command(files: &[(&str, &str)], installed: &[&str]) -> String {
+    let start = start_with(files, installed, Settings::default()).unwrap();
+    assert!(!start.reason.is_empty());
+    start.command.join(" ")
+}
+
+#[test]
+fn what_is_said_wins() {
+    let settings = Settings {
+        entrypoint: Some(vec!["x".into()]),
+        ..Settings::default()
+    };
+    let pyproject = ("pyproject.toml", "[tool.pyoci]\nentrypoint = 'y z'\n");
+    let start = start_with(&[pyproject, ("main.py", "")], &[], settings).unwrap();
+    assert_eq!(
+        (start.command.join(" ").as_str(), start.reason.as_str()),
+        ("x", "--entrypoint")
+    );
+    let start = start_with(&[pyproject, ("main.py", "")], &[], Settings::default()).unwrap();
+    assert_eq!(
+        (start.command.join(" ").as_str(), start.reason.as_str()),
+        ("y z", "[tool.pyoci] entrypoint")
+    );
+}
+
+#[test]
+fn a_procfile_comes_before_what_is_guessed() {
+    let procfile = "# c\nworker: w\nweb: exec gunicorn 'my app:app' -b :$PORT\n";
+    assert_eq!(
+        command(&[("Procfile", procfile), ("main.py", "")], &[]),
+        "gunicorn my app:app -b :${PORT:-8000}"
+    );
+    let error = start_with(&[("Procfile", "web: a && b\n")], &[], Settings::default()).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("Procfile:1") && message.contains("needs a shell"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_only_console_script_or_the_one_named_like_the_project() {
+    let with = |scripts: &str| {
+        let text = format!("[project]\nname='my-tool'\nversion='1'\n[project.scripts]\n{scripts}");
+        command(&[("pyproject.toml", &text), ("main.py", "")], &[])
+    };
+    assert_eq!(with("run = 'a:b'"), "run");
+    assert_eq!(with("run = 'a:b'\nmy_tool = 'a:c'"), "my_tool");
+    assert_eq!(with("run = 'a:b'\nother = 'a:c'"), "python3 main.py");
+}
+
+#[test]
+fn django_runs_on_the_server_that_is_locked() {
+    let files = [
+        ("manage.py", MANAGE),
+        ("site1/wsgi.py", ""),
+        ("site1/asgi.py", ""),
+        ("site1/settings/prod.py", ""),
+    ];
+    let port = "${PORT:-8000}";
+    assert_eq!(
+        command(&files, &["django", "gunicorn", "uvicorn"]),
+        format!("python3 -m gunicorn --bind 0.0.0.0:{port} site1.wsgi:application")
+    );
+    assert_eq!(
+        command(&files, &["uvicorn"]),
+        format!("python3 -m uvicorn site1.asgi:application --host 0.0.0.0 --port {port}")
+    );
+    assert_eq!(
+        command(&files, &[]),
+        format!("python3 manage.py runserver --noreload 0.0.0.0:{port}")
+    );
+    let named = [
+        ("src/manage.py", MANAGE),
+        ("src/site1/settings/prod.py", "WSGI_APPLICATION = 'x.y.app'\n"),
+    ];
+    let start = start_with(&named, &["gunicorn"], Settings::default()).unwrap();
+    assert_eq!(start.command.last().unwrap(), "x.y:app");
+    assert_eq!(start.import_roots, ["src"]);
+}
+
+#[test]
+fn asgi_and_wsgi_objects_are_found_by_parsing() {
+    let port = "--host 0.0.0.0 --port ${PORT:-8000}";
+    for (file, text, installed, expected) in [
+        (
+            "main.py",
+            FASTAPI,
+            "uvicorn",
+            format!("python3 -m uvicorn main:app {port}"),
+        ),
+        (
+            "pkg/app.py",
+            FASTAPI,
+            "uvicorn",
+            format!("python3 -m uvicorn pkg.app:app {port}"),
+        ),
+        (
+            "src/pkg/__init__.py",
+            FASTAPI,
+            "uvicorn",
+            format!("python3 -m uvicorn pkg:app {port}"),
+        ),
+        (
+            "app.py",
+            FLASK,
+            "gunicorn",
+            "python3 -m gunicorn --bind 0.0.0.0:${PORT:-8000} app:app".into(),
+        ),
+        (
+            "app.py",
+            FLASK,
+            "flask",
+            format!("python3 -m flask --app app:app run {port}"),
+        ),
+        (
+            "main.py",
+            "from fastapi import FastAPI as F\ntry:\n    api = F()\nexcept X:\n    pass\n",
+            "hypercorn",
+            "python3 -m hypercorn --bind 0.0.0.0:${PORT:-8000} main:api".into(),
+        ),
+        (
+            "app.py",
+            "def create_app(config=None):\n    from flask import Flask\n    app = Flask('x')\n    return app\n",
+            "gunicorn",
+            "python3 -m gunicorn --bind 0.0.0.0:${PORT:-8000} app:create_app()".into(),
+        ),
+        (
+            "wsgi.py",
+            "from pkg import create_app\napp = create_app()\n",
+            "waitress",
+            "python3 -m waitress --listen=0.0.0.0:${PORT:-8000} wsgi:app".into(),
+        ),
+        (
+            "main.py",
+            "import fastapi\ndef make() -> fastapi.FastAPI:\n    return fastapi.FastAPI()\n",
+            "uvicorn",
+            format!("python3 -m uvicorn main:make {port} --factory"),
+        ),
+    ] {
+        assert_eq!(command(&[(file, text)], &[installed]), expected, "{file}: {text}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_an_application_is_none() {
+    for text in [
+        "class FastAPI: pass\napp = FastAPI()\n",
+        "from fastapi import FastAPI\ndef f(x):\n    return FastAPI()\n",
+        "from fastapi import FastAPI\nif __name__ == '__main__':\n    app = FastAPI()\n",
+        "this is no python\n",
+    ] {
+        assert_eq!(
+            command(&[("main.py", text)], &["uvicorn"]),
+            "python3 main.py",
+            "{text}"
+        );
+    }
+    assert_eq!(command(&[("main.py", FASTAPI)], &["fastapi"]), "python3 main.py");
+}
+
+#[test]
+fn a_directory_that_is_no_package_can_be_imported_from_too() {
+    let start = start_with(&[("app/main.py", FASTAPI)], &["uvicorn"], Settings::default()).unwrap();
+    assert_eq!(start.command[3], "app.main:app");
+    assert_eq!(start.import_roots, ["app"]);
+}
+
+#[test]
+fn streamlit_packages_and_plain_files_come_last() {
+    let streamlit = command(&[("app.py", "import streamlit as st\n")], &["streamlit"]);
+    assert!(
+        streamlit.starts_with("python3 -m streamlit run app.py --server.address 0.0.0.0"),
+        "{streamlit}"
+    );
+    assert_eq!(
+        command(&[("pkg/__main__.py", ""), ("main.py", "")], &[]),
+        "python3 -m pkg"
+    );
+    assert_eq!(
+        command(
+            &[("a/__main__.py", ""), ("b/__main__.py", ""), ("app.py", "")],
+            &[]
+        ),
+        "python3 app.py"
+    );
+    assert_eq!(
+        command(&[("src/main.py", ""), ("app.py", "")], &[]),
+        "python3 src/main.py"
+    );
+}
+
+#[test]
+fn nothing_to_start_lists_what_was_seen() {
+    let files = [("a/__main__.py", ""), ("b/__main__.py", ""), ("tool.py", "")];
+    let error = start_with(&files, &[], Settings::default()).unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.contains("--entrypoint") && hint.contains("__main__.py: a, b") && hint.contains("tool.py"),
+        "{hint}"
+    );
+}
