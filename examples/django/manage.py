@@ -1,0 +1,10 @@
+"""A Django site; pyoci finds `greetings.wsgi` beside it and starts gunicorn."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "greetings.settings")
+    execute_from_command_line(sys.argv)

@@ -1,0 +1,21 @@
+//! What the end-to-end tests share: a sandbox that runs the built `pyoci`, the tools that read its images, and a
+//! registry on loopback. Each test takes what it needs.
+#![allow(dead_code, unused_imports, reason = "no test binary uses all of it")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a failure of the harness is a failure of the test"
+)]
+
+mod http;
+mod podman;
+mod process;
+mod registry;
+mod sandbox;
+mod schemas;
+
+pub use http::{free_port, get, request, wait_for};
+pub use podman::{Container, Podman};
+pub use process::{Run, run};
+pub use registry::Registry;
+pub use sandbox::{Built, Sandbox};
+pub use schemas::assert_layout_is_valid;
