@@ -201,7 +201,7 @@ fn upper_bound(own: &Version) -> Version {
 }
 
 /// > The exclusive ordered comparison `>V` MUST NOT allow a post-release of the given version unless `V` itself is a
-/// > post release. [It] MUST NOT match a local version of the specified version.
+/// > post release. \[It\] MUST NOT match a local version of the specified version.
 fn greater(version: &Version, own: &Version) -> bool {
     if let Some(dev) = own.dev() {
         return *version >= own.clone().with_dev(Some(dev.saturating_add(1)));
