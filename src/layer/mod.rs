@@ -8,6 +8,7 @@ mod inflate;
 mod member;
 mod plan;
 mod queue;
+mod read;
 mod stretch;
 mod work;
 mod write;
@@ -18,6 +19,7 @@ use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::paths::TreePath;
 
+pub use read::{Found, FoundKind, LayerReader, decompress};
 pub use write::write;
 
 /// The version of the byte format. It goes into the keys under which finished layers are kept: whatever changes a byte of

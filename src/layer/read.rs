@@ -1,0 +1,299 @@
+//! Layers read: those of others too, so any compression and any tar dialect that images use.
+
+use std::io::{self, BufReader, Read};
+
+use super::header::{BLOCK, padding};
+use super::inflate::invalid;
+use crate::paths::TreePath;
+
+/// The most that extended headers of one member may take, in bytes: names and a few attributes.
+const MOST_EXTENDED: u64 = 1024 * 1024;
+
+/// The uncompressed bytes of a blob, which may be gzip of any number of members, zstd of any number of frames, or neither.
+/// Which it is stands in its first bytes; media types of old images cannot be trusted to say it.
+pub fn decompress(mut blob: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
+    let mut magic = Vec::new();
+    blob.by_ref().take(4).read_to_end(&mut magic)?;
+    let blob = BufReader::with_capacity(128 * 1024, io::Cursor::new(magic.clone()).chain(blob));
+    Ok(match magic[..] {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(blob)),
+        // A zstd frame, or a skippable one in front (RFC 8878, 3.1).
+        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(blob)?)
+        }
+        _ => Box::new(blob),
+    })
+}
+
+/// What a member of a layer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link and its target, as written.
+    Symlink(String),
+    /// Another name of a file earlier in the layer.
+    HardLink(TreePath),
+    /// A device, a pipe, or a file stored with holes: its content cannot be read here.
+    Other,
+}
+
+/// A member of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is. A name that is not UTF-8 is shown with replacement characters.
+    pub path: TreePath,
+    /// What it is.
+    pub kind: FoundKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Numeric user id.
+    pub uid: u64,
+    /// Numeric group id.
+    pub gid: u64,
+    /// The size of its content in bytes.
+    pub size: u64,
+}
+
+/// Goes through the members of a layer, one after another; reading from it gives the content of the one found last.
+///
+/// Whiteouts (`.wh.` files) are found like any file. The root directory itself is not.
+pub struct LayerReader {
+    tar: Box<dyn Read + Send>,
+    /// Bytes of content and then of padding that the current member still has.
+    content: u64,
+    padding: u64,
+}
+
+/// What the headers in front of a member say of it.
+#[derive(Default)]
+struct Extended {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size: Option<u64>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    sparse: bool,
+    taken: u64,
+}
+
+impl LayerReader {
+    /// Reads a layer from its blob, compressed or not.
+    pub fn new(blob: Box<dyn Read + Send>) -> io::Result<Self> {
+        Ok(Self {
+            tar: decompress(blob)?,
+            content: 0,
+            padding: 0,
+        })
+    }
+
+    /// The next member. `None` at the end, when all bytes of the blob have been read too: a reader that verifies has.
+    ///
+    /// Fails on what is not a tar, on paths that leave the root and on extended headers too large to be honest.
+    pub fn next_member(&mut self) -> io::Result<Option<Found>> {
+        let mut extended = Extended::default();
+        while let Some(header) = self.next_header()? {
+            match header.entry_type() {
+                tar::EntryType::XHeader => {
+                    let records = self.extended_content(&mut extended)?;
+                    extended.read_pax(&records)?;
+                }
+                tar::EntryType::GNULongName => extended.path = Some(self.long_name(&mut extended)?),
+                tar::EntryType::GNULongLink => extended.link = Some(self.long_name(&mut extended)?),
+                tar::EntryType::XGlobalHeader => {}
+                _ => {
+                    let found = self.found(&header, &extended)?;
+                    extended = Extended::default();
+                    if let Some(found) = found {
+                        return Ok(Some(found));
+                    }
+                }
+            }
+        }
+        io::copy(&mut self.tar, &mut io::sink())?;
+        Ok(None)
+    }
+
+    /// All content of the member found last, for files that are small by nature. Fails beyond `limit` bytes.
+    pub fn read_content(&mut self, limit: u64) -> io::Result<Vec<u8>> {
+        if self.content > limit {
+            return Err(invalid(format!(
+                "file of {} bytes where at most {limit} are taken",
+                self.content
+            )));
+        }
+        let mut bytes = Vec::new();
+        self.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Skips what is left of the current member and reads the next header; `None` at the end of the archive.
+    fn next_header(&mut self) -> io::Result<Option<tar::Header>> {
+        self.skip_content()?;
+        let mut header = tar::Header::new_old();
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.tar.read(&mut header.as_mut_bytes()[filled..])? {
+                // Some archivers leave the final zero blocks out.
+                0 if filled == 0 => return Ok(None),
+                0 => return Err(cut_off()),
+                n => filled += n,
+            }
+        }
+        if header.as_bytes().iter().all(|b| *b == 0) {
+            return Ok(None);
+        }
+        let sum: u32 = header
+            .as_bytes()
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| checked(at, *byte))
+            .sum();
+        if header.cksum()? != sum {
+            return Err(invalid("not a tar archive: a header's check sum is wrong"));
+        }
+        self.content = header.entry_size()?;
+        self.padding = padding(self.content) as u64;
+        Ok(Some(header))
+    }
+
+    fn skip_content(&mut self) -> io::Result<()> {
+        let left = self.content + self.padding;
+        if io::copy(&mut self.tar.by_ref().take(left), &mut io::sink())? < left {
+            return Err(cut_off());
+        }
+        (self.content, self.padding) = (0, 0);
+        Ok(())
+    }
+
+    fn extended_content(&mut self, extended: &mut Extended) -> io::Result<Vec<u8>> {
+        let bytes = self.read_content(MOST_EXTENDED.saturating_sub(extended.taken))?;
+        extended.taken += bytes.len() as u64;
+        Ok(bytes)
+    }
+
+    fn long_name(&mut self, extended: &mut Extended) -> io::Result<Vec<u8>> {
+        let mut name = self.extended_content(extended)?;
+        let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
+        name.truncate(end);
+        Ok(name)
+    }
+
+    fn found(&mut self, header: &tar::Header, extended: &Extended) -> io::Result<Option<Found>> {
+        let kind = header.entry_type();
+        let has_content = !matches!(
+            kind,
+            tar::EntryType::Link
+                | tar::EntryType::Symlink
+                | tar::EntryType::Directory
+                | tar::EntryType::Char
+                | tar::EntryType::Block
+                | tar::EntryType::Fifo
+        );
+        // A link's size, where one is given, is that of the file it leads to (pax, "size").
+        self.content = if has_content {
+            extended.size.unwrap_or(self.content)
+        } else {
+            0
+        };
+        if self.content > i64::MAX as u64 {
+            return Err(invalid("a tar member of an impossible size"));
+        }
+        self.padding = padding(self.content) as u64;
+        if kind == tar::EntryType::GNUSparse {
+            self.skip_sparse_map(header)?;
+        }
+        let name = extended
+            .path
+            .clone()
+            .unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = String::from_utf8_lossy(&name);
+        let Some(path) = TreePath::from_tar_name(&name).map_err(|e| invalid(e.to_string()))? else {
+            return Ok(None);
+        };
+        let link = extended
+            .link
+            .clone()
+            .or_else(|| header.link_name_bytes().map(Into::into))
+            .unwrap_or_default();
+        let link = String::from_utf8_lossy(&link).into_owned();
+        let is_directory = kind == tar::EntryType::Directory || (kind.is_file() && name.ends_with('/'));
+        let kind = match kind {
+            _ if is_directory => FoundKind::Directory,
+            tar::EntryType::Regular | tar::EntryType::Continuous if !extended.sparse => FoundKind::File,
+            tar::EntryType::Symlink => FoundKind::Symlink(link),
+            tar::EntryType::Link => {
+                match TreePath::from_tar_name(&link).map_err(|e| invalid(e.to_string()))? {
+                    Some(target) => FoundKind::HardLink(target),
+                    None => return Err(invalid(format!("{path} is a hard link to the root"))),
+                }
+            }
+            _ => FoundKind::Other,
+        };
+        Ok(Some(Found {
+            path,
+            kind,
+            mode: header.mode()? & 0o7777,
+            uid: extended.uid.map_or_else(|| header.uid(), Ok)?,
+            gid: extended.gid.map_or_else(|| header.gid(), Ok)?,
+            size: self.content,
+        }))
+    }
+
+    /// The map of an old GNU file with holes goes on after its header, in blocks that say whether one more follows.
+    fn skip_sparse_map(&mut self, header: &tar::Header) -> io::Result<()> {
+        let mut more = header.as_bytes()[482] != 0;
+        while more {
+            let mut block = [0; BLOCK];
+            self.tar.read_exact(&mut block)?;
+            more = block[504] != 0;
+        }
+        Ok(())
+    }
+}
+
+impl Read for LayerReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.tar.by_ref().take(self.content).read(buffer)?;
+        if n == 0 && self.content > 0 && !buffer.is_empty() {
+            return Err(cut_off());
+        }
+        self.content -= n as u64;
+        Ok(n)
+    }
+}
+
+impl Extended {
+    fn read_pax(&mut self, records: &[u8]) -> io::Result<()> {
+        for record in tar::PaxExtensions::new(records) {
+            let record = record?;
+            let number = || record.value().ok().and_then(|v| v.parse().ok());
+            let number = || number().ok_or_else(|| invalid("an extended header's number is none"));
+            match record.key_bytes() {
+                b"path" | b"GNU.sparse.name" => self.path = Some(record.value_bytes().into()),
+                b"linkpath" => self.link = Some(record.value_bytes().into()),
+                b"size" => self.size = Some(number()?),
+                b"uid" => self.uid = Some(number()?),
+                b"gid" => self.gid = Some(number()?),
+                _ => {}
+            }
+            self.sparse |= record.key_bytes().starts_with(b"GNU.sparse.");
+        }
+        Ok(())
+    }
+}
+
+/// A header's byte as its check sum counts it: the check sum's own field is taken as spaces.
+fn checked(at: usize, byte: u8) -> u32 {
+    if (148..156).contains(&at) {
+        u32::from(b' ')
+    } else {
+        u32::from(byte)
+    }
+}
+
+fn cut_off() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the tar archive is cut off")
+}

@@ -1,0 +1,797 @@
+//! The layer format against every reader that matters: a layer made of carried-over DEFLATE streams of all shapes is
+//! read back by gzip, GNU tar, bsdtar, Python, Rust, Go (skopeo) and umoci. A missing tool is a failure.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use flate2::{Compress, FlushCompress};
+use proptest::prelude::*;
+use pyoci::blob::RandomFile;
+use pyoci::digest::Digest;
+use pyoci::layer::{self, Compression, FoundKind, LayerReader, Options, Written};
+use pyoci::paths::TreePath;
+use pyoci::tree::{Content, Entry, Member, Method, Owner, Tree};
+
+const MTIME: u64 = 315_532_800;
+
+fn options(compression: Compression, threads: usize) -> Options {
+    Options {
+        mtime: MTIME,
+        compression,
+        threads,
+    }
+}
+
+fn gzip(tree: &Tree, threads: usize) -> (Vec<u8>, Written) {
+    let mut blob = Vec::new();
+    let written = layer::write(tree, &options(Compression::Gzip, threads), &mut blob).unwrap();
+    assert_eq!(written.digest, Digest::of(&blob));
+    assert_eq!(written.size, blob.len() as u64);
+    (blob, written)
+}
+
+/// The tar in a gzip blob, by a decoder that stops after the first member.
+fn gunzip(blob: &[u8]) -> Vec<u8> {
+    let (mut tar, mut rest) = (Vec::new(), blob);
+    flate2::bufread::GzDecoder::new(&mut rest)
+        .read_to_end(&mut tar)
+        .unwrap();
+    assert!(rest.is_empty(), "the blob goes on after its first gzip member");
+    tar
+}
+
+/// Bytes that look like nothing, the same ones each time.
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn text(length: usize, seed: u64) -> Vec<u8> {
+    let words = [
+        "import ", "self", ".", "return ", "None", "\n    ", "def ", "(", ")", ": ",
+    ];
+    let mut text = Vec::new();
+    for byte in noise(length, seed) {
+        text.extend_from_slice(words[usize::from(byte) % words.len()].as_bytes());
+        text.push(byte % 26 + b'a');
+    }
+    text.truncate(length);
+    text
+}
+
+/// A raw DEFLATE stream of the content, flushed after each so many bytes.
+fn deflate(content: &[u8], level: u32, flush: Option<(usize, FlushCompress)>) -> Vec<u8> {
+    let mut compress = Compress::new(flate2::Compression::new(level), false);
+    let mut stream = Vec::with_capacity(content.len() * 2 + 4096);
+    let (step, mode) = flush.unwrap_or((usize::MAX, FlushCompress::None));
+    for part in content.chunks(step.min(content.len().max(1))) {
+        compress.compress_vec(part, &mut stream, mode).unwrap();
+    }
+    compress
+        .compress_vec(&[], &mut stream, FlushCompress::Finish)
+        .unwrap();
+    assert_eq!(compress.total_in(), content.len() as u64);
+    stream
+}
+
+/// A DEFLATE stream in the making, bit by bit (RFC 1951, 3.1.1 and 3.2.6).
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Bits {
+    fn put(&mut self, bit: u32) {
+        if self.used == 0 {
+            self.bytes.push(0);
+        }
+        *self.bytes.last_mut().unwrap() |= u8::try_from(bit).unwrap() << self.used;
+        self.used = (self.used + 1) % 8;
+    }
+
+    fn code(&mut self, code: u32, length: u32) {
+        (0..length).rev().for_each(|bit| self.put(code >> bit & 1));
+    }
+
+    /// A block of literals in fixed Huffman codes.
+    fn fixed_block(&mut self, content: &[u8], last: bool) {
+        for bit in [u32::from(last), 1, 0] {
+            self.put(bit);
+        }
+        for byte in content {
+            let byte = u32::from(*byte);
+            if byte < 144 {
+                self.code(0x30 + byte, 8)
+            } else {
+                self.code(0x190 + byte - 144, 9)
+            }
+        }
+        self.code(0, 7);
+    }
+
+    /// The stream; the bits after its end are ones instead of zeros.
+    fn end_with_ones(mut self) -> (Vec<u8>, usize) {
+        let end = self.used;
+        while self.used != 0 {
+            self.put(1);
+        }
+        (self.bytes, end)
+    }
+}
+
+/// An archive that holds streams as they are, with other bytes around them.
+fn members(streams: &[(Vec<u8>, Method, Vec<u8>)]) -> Vec<Member> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut offsets = Vec::new();
+    let mut offset = 0;
+    for (stream, _, _) in streams {
+        file.write_all(&[0xff; 7]).unwrap();
+        file.write_all(stream).unwrap();
+        offsets.push(offset + 7);
+        offset += 7 + stream.len() as u64;
+    }
+    file.write_all(&[0xff; 7]).unwrap();
+    // The file stays open behind its name; on Linux it lives as long.
+    let archive = Arc::new(RandomFile::open(file.path()).unwrap());
+    let member = |((stream, method, content), offset): (&(Vec<u8>, Method, Vec<u8>), u64)| Member {
+        archive: Arc::clone(&archive),
+        offset,
+        compressed_size: stream.len() as u64,
+        size: content.len() as u64,
+        crc32: crc32fast::hash(content),
+        method: *method,
+    };
+    streams.iter().zip(offsets).map(member).collect()
+}
+
+fn path(text: &str) -> TreePath {
+    TreePath::new(text).unwrap()
+}
+
+fn add(tree: &mut Tree, name: &str, content: Content) {
+    tree.insert(path(name), Entry::file(content, false)).unwrap();
+}
+
+/// Every shape of stream that a zip member may have, by name.
+fn shapes() -> Vec<(String, Vec<u8>, Method, Vec<u8>)> {
+    let mut shapes = Vec::new();
+    let mut shape = |name: &str, stream: Vec<u8>, method, content: &[u8]| {
+        shapes.push((name.to_owned(), stream, method, content.to_vec()));
+    };
+    shape("empty-stored", Vec::new(), Method::Stored, b"");
+    shape("empty-deflated", deflate(b"", 6, None), Method::Deflated, b"");
+    let big = text(700_000, 1);
+    let random = noise(300_000, 2);
+    shape("one-big", deflate(&big, 6, None), Method::Deflated, &big);
+    shape("stored-small", b"stored".to_vec(), Method::Stored, b"stored");
+    let large = noise(3_000_000, 3);
+    shape("stored-large", large.clone(), Method::Stored, &large);
+    shape(
+        "stored-blocks",
+        deflate(&random, 0, None),
+        Method::Deflated,
+        &random,
+    );
+    shape(
+        "incompressible",
+        deflate(&random, 9, None),
+        Method::Deflated,
+        &random,
+    );
+    let zeros = vec![0; 3_000_000];
+    shape(
+        "zeros-short-but-large",
+        deflate(&zeros, 9, None),
+        Method::Deflated,
+        &zeros,
+    );
+    for (name, mode) in [
+        ("sync", FlushCompress::Sync),
+        ("full", FlushCompress::Full),
+        ("partial", FlushCompress::Partial),
+    ] {
+        for step in [100, 5_000, 65_536] {
+            let content = text(200_000, step as u64);
+            shape(
+                &format!("many-blocks-{name}-{step}"),
+                deflate(&content, 6, Some((step, mode))),
+                Method::Deflated,
+                &content,
+            );
+        }
+    }
+    // Streams of fixed codes that end at each of the eight bit positions, with ones after the end.
+    let mut ends = [false; 8];
+    for nines in 0..8 {
+        for length in [300, 6_000, 140_000] {
+            let mut content = vec![b'a'; length];
+            content[..nines].fill(200);
+            let mut bits = Bits::default();
+            bits.fixed_block(&content[..length / 2], false);
+            bits.fixed_block(&[], false);
+            bits.fixed_block(&content[length / 2..], true);
+            let (stream, end) = bits.end_with_ones();
+            ends[end] = true;
+            shape(
+                &format!("fixed-{nines}-{length}"),
+                stream,
+                Method::Deflated,
+                &content,
+            );
+        }
+    }
+    assert_eq!(ends, [true; 8]);
+    // Compressed sizes at and around the threshold between compressing anew and carrying over.
+    for size in 4_080..4_112 {
+        let content = noise(size, size as u64);
+        let stream = deflate(&content[..size - 5], 0, None);
+        assert_eq!(stream.len(), size);
+        shape(
+            &format!("threshold-{size}"),
+            stream,
+            Method::Deflated,
+            &content[..size - 5],
+        );
+    }
+    shapes
+}
+
+/// A tree of all shapes, with names and entries of all kinds between them.
+fn tree_of_shapes() -> Tree {
+    let shapes = shapes();
+    let streams: Vec<_> = shapes
+        .iter()
+        .map(|(_, s, m, c)| (s.clone(), *m, c.clone()))
+        .collect();
+    let mut tree = Tree::new();
+    for ((name, ..), member) in shapes.iter().zip(members(&streams)) {
+        add(&mut tree, &format!("deps/{name}"), Content::Member(member));
+    }
+    add(
+        &mut tree,
+        &format!("deps/{}/{}", "d".repeat(120), "n".repeat(200)),
+        Content::bytes(*b"long"),
+    );
+    add(
+        &mut tree,
+        "deps/straße/naïve-名前.py",
+        Content::bytes(*b"not ascii"),
+    );
+    add(&mut tree, "deps/bytes-large", Content::bytes(text(2_500_000, 7)));
+    tree.insert(path("deps/link"), Entry::symlink("one-big")).unwrap();
+    tree.insert(path("deps/far"), Entry::symlink(&"../deps/".repeat(20)))
+        .unwrap();
+    let owner = Owner {
+        uid: 65532,
+        gid: 65532,
+    };
+    tree.insert(path("data"), Entry::directory().owned_by(owner).with_mode(0o700))
+        .unwrap();
+    tree.insert(path("run"), Entry::file(Content::bytes(*b"#!/bin/sh\n"), true))
+        .unwrap();
+    tree
+}
+
+/// Checks with an independent reader that a tar holds a tree, entry for entry, byte for byte.
+fn assert_holds(tar: &[u8], tree: &Tree) {
+    let mut archive = tar::Archive::new(tar);
+    let mut found = archive.entries().unwrap();
+    for (path, entry) in tree.iter() {
+        let mut member = found.next().expect("the tar ends early").unwrap();
+        let name = String::from_utf8(member.path_bytes().into_owned()).unwrap();
+        assert_eq!(name.trim_end_matches('/'), path.as_str());
+        assert_eq!(name.ends_with('/'), entry.is_directory());
+        let header = member.header().clone();
+        assert_eq!(header.mode().unwrap(), entry.mode, "{path}");
+        assert_eq!(
+            (header.uid().unwrap(), header.gid().unwrap()),
+            (entry.owner.uid.into(), entry.owner.gid.into())
+        );
+        assert_eq!(header.mtime().unwrap(), MTIME);
+        assert_eq!(header.username().unwrap(), Some(""));
+        let mut content = Vec::new();
+        member.read_to_end(&mut content).unwrap();
+        let expected = entry
+            .content()
+            .map(|c| c.read(u64::MAX).unwrap())
+            .unwrap_or_default();
+        assert!(content == expected, "the content of {path} differs");
+    }
+    assert!(found.next().is_none());
+    assert_eq!(tar.len() % 512, 0);
+    assert!(tar.ends_with(&[0; 1024]));
+}
+
+#[test]
+fn every_shape_of_stream_comes_back_and_threads_change_nothing() {
+    let tree = tree_of_shapes();
+    let (blob, written) = gzip(&tree, 1);
+    let tar = gunzip(&blob);
+    assert_eq!(written.diff_id, Digest::of(&tar));
+    assert_eq!(written.media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
+    assert_holds(&tar, &tree);
+    for threads in 2..=8 {
+        assert_eq!(gzip(&tree, threads).1, written, "{threads} threads");
+    }
+}
+
+#[test]
+fn zstd_holds_the_same_tar() {
+    let tree = tree_of_shapes();
+    let mut blobs = Vec::new();
+    for threads in 1..=8 {
+        let mut blob = Vec::new();
+        let written = layer::write(&tree, &options(Compression::Zstd, threads), &mut blob).unwrap();
+        assert_eq!(
+            (&written.digest, written.size),
+            (&Digest::of(&blob), blob.len() as u64)
+        );
+        assert_eq!(written.diff_id, gzip(&tree, 2).1.diff_id);
+        assert_eq!(written.media_type, "application/vnd.oci.image.layer.v1.tar+zstd");
+        blobs.push(blob);
+    }
+    assert!(blobs.windows(2).all(|two| two[0] == two[1]));
+    let tar = zstd::stream::decode_all(&blobs[0][..]).unwrap();
+    assert_holds(&tar, &tree);
+}
+
+#[test]
+fn files_on_disk_are_read_in_ranges_and_must_keep_their_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    for length in [
+        0,
+        1,
+        511,
+        512,
+        131_072,
+        524_288 - 512,
+        524_288,
+        524_289,
+        2_000_000,
+    ] {
+        let content = text(length, 11);
+        fs_err::write(&file, &content).unwrap();
+        let tree = |size| {
+            let mut tree = Tree::new();
+            add(
+                &mut tree,
+                "file",
+                Content::Path {
+                    path: file.clone(),
+                    size,
+                },
+            );
+            tree
+        };
+        let size = length as u64;
+        assert_holds(&gunzip(&gzip(&tree(size), 3).0), &tree(size));
+        for wrong in [size.wrapping_sub(1), size + 1, size + 600_000] {
+            if wrong == u64::MAX {
+                continue;
+            }
+            let error =
+                layer::write(&tree(wrong), &options(Compression::Gzip, 2), &mut std::io::sink()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "cannot read the content of file",
+                "{length} {wrong}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_member_that_is_not_what_was_stated_is_an_error_with_its_path() {
+    let content = text(60_000, 5);
+    let good = deflate(&content, 6, None);
+    let small = b"small content, compressed anew".to_vec();
+    let large = noise(1_500_000, 6);
+    let cases = [
+        (good, Method::Deflated, content),
+        (deflate(&small, 6, None), Method::Deflated, small),
+        (large.clone(), Method::Stored, large),
+    ];
+    for case in &cases {
+        let right = members(std::slice::from_ref(case)).remove(0);
+        let mut broken: Vec<(&str, Member)> = vec![(
+            "CRC-32",
+            Member {
+                crc32: right.crc32 ^ 1,
+                ..right.clone()
+            },
+        )];
+        if case.1 == Method::Deflated {
+            broken.push((
+                "bytes",
+                Member {
+                    size: right.size + 1,
+                    ..right.clone()
+                },
+            ));
+            broken.push((
+                "bytes",
+                Member {
+                    size: right.size - 1,
+                    ..right.clone()
+                },
+            ));
+            broken.push((
+                "goes on",
+                Member {
+                    compressed_size: right.compressed_size + 1,
+                    ..right.clone()
+                },
+            ));
+            broken.push((
+                "ends before",
+                Member {
+                    compressed_size: right.compressed_size - 1,
+                    ..right.clone()
+                },
+            ));
+            broken.push((
+                "ends before",
+                Member {
+                    compressed_size: 0,
+                    ..right.clone()
+                },
+            ));
+            let mut stream = case.0.clone();
+            stream[0] |= 7;
+            let bad = members(&[(stream, Method::Deflated, case.2.clone())]).remove(0);
+            broken.push(("DEFLATE", bad));
+        }
+        for (why, member) in broken {
+            for compression in [Compression::Gzip, Compression::Zstd] {
+                let mut tree = Tree::new();
+                add(&mut tree, "a", Content::bytes(noise(3_000_000, 8)));
+                add(&mut tree, "deps/bad", Content::Member(member.clone()));
+                add(&mut tree, "z", Content::bytes(noise(3_000_000, 9)));
+                let error = layer::write(&tree, &options(compression, 4), &mut std::io::sink()).unwrap_err();
+                assert_eq!(error.to_string(), "cannot read the content of deps/bad");
+                let cause = std::error::Error::source(&error).unwrap().to_string();
+                assert!(cause.contains(why), "{cause:?} should say {why:?}");
+            }
+        }
+    }
+}
+
+/// A disk that is full after some bytes.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = bytes.len().min(self.0);
+        self.0 -= n;
+        if n == 0 {
+            Err(std::io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(n)
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_work_at_any_byte() {
+    let tree = tree_of_shapes();
+    let size = usize::try_from(gzip(&tree, 2).1.size).unwrap();
+    for room in [0, 1, 10, 100_000, size / 2, size - 1] {
+        for threads in [1, 8] {
+            let error =
+                layer::write(&tree, &options(Compression::Gzip, threads), &mut Full(room)).unwrap_err();
+            assert!(matches!(error, layer::Error::Write(_)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_tree_is_a_layer_too() {
+    let (blob, written) = gzip(&Tree::new(), 4);
+    assert_eq!(gunzip(&blob), [0; 1024]);
+    assert_eq!(written.diff_id, Digest::of(&[0; 1024]));
+}
+
+#[test]
+fn the_bytes_of_the_format_are_pinned() {
+    let mut tree = Tree::new();
+    let (content, small) = (vec![b'q'; 6_000], b"x = 1\n".to_vec());
+    let mut bits = Bits::default();
+    bits.fixed_block(&content, true);
+    let member = members(&[(bits.end_with_ones().0, Method::Deflated, content)]).remove(0);
+    add(&mut tree, "deps/spliced.py", Content::Member(member));
+    add(&mut tree, "deps/small.py", Content::bytes(small));
+    tree.insert(path("deps/link"), Entry::symlink("small.py"))
+        .unwrap();
+    let (_, written) = gzip(&tree, 2);
+    // A change here is a change of the format: `layer::FORMAT` must change with it.
+    assert_eq!(layer::FORMAT, 1);
+    assert_eq!(written.diff_id.to_string(), "PIN-DIFF");
+    assert_eq!(written.digest.to_string(), "PIN-BLOB");
+}
+
+// Zip archives as others write them.
+
+/// A zip whose entries have data descriptors, or are zip64, as a tree.
+fn tree_of_zip(bytes: &[u8]) -> Tree {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs_err::write(file.path(), bytes).unwrap();
+    let archive = Arc::new(RandomFile::open(file.path()).unwrap());
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let mut tree = Tree::new();
+    for index in 0..zip.len() {
+        let entry = zip.by_index_raw(index).unwrap();
+        let method = match entry.compression() {
+            zip::CompressionMethod::Stored => Method::Stored,
+            _ => Method::Deflated,
+        };
+        let member = Member {
+            archive: Arc::clone(&archive),
+            offset: entry.data_start().unwrap(),
+            compressed_size: entry.compressed_size(),
+            size: entry.size(),
+            crc32: entry.crc32(),
+            method,
+        };
+        add(&mut tree, &entry.name().unwrap(), Content::Member(member));
+    }
+    tree
+}
+
+#[test]
+fn members_with_data_descriptors_and_zip64_sizes_come_back() {
+    let python = r#"
+import io, sys, zipfile
+class Pipe(io.RawIOBase):
+    def writable(self): return True
+    def write(self, data): return sys.stdout.buffer.write(data)
+with zipfile.ZipFile(Pipe(), "w", zipfile.ZIP_DEFLATED) as archive:
+    for name, method, size in [("a", 8, 100), ("b", 8, 90000), ("c", 0, 5000), ("d", 8, 0)]:
+        info = zipfile.ZipInfo(name)
+        info.compress_type = method
+        with archive.open(info, "w", force_zip64=name in "bc") as out:
+            out.write(bytes(i * i // 7 % 251 for i in range(size)))
+"#;
+    let output = run(Command::new("python3").args(["-c", python]));
+    // Bit 3 of the flags: the sizes follow the data.
+    assert_eq!(output.stdout[6] & 8, 8);
+    let tree = tree_of_zip(&output.stdout);
+    assert_eq!(tree.len(), 4);
+    assert_holds(&gunzip(&gzip(&tree, 2).0), &tree);
+}
+
+// Readers in other languages.
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
+    output
+}
+
+/// What `sha256sum` would print of each regular file in the tree, by name.
+fn sums(tree: &Tree) -> Vec<String> {
+    let file = |(path, entry): (&TreePath, &Entry)| {
+        let content = entry.content()?.read(u64::MAX).unwrap();
+        Some(format!("{} {path}", Digest::of(&content).hex()))
+    };
+    let mut sums: Vec<_> = tree.iter().filter_map(file).collect();
+    sums.sort();
+    sums
+}
+
+/// The same of a directory.
+fn sums_below(root: &Path) -> Vec<String> {
+    fn walk(root: &Path, directory: &Path, sums: &mut Vec<String>) {
+        for entry in fs_err::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let kind = fs_err::symlink_metadata(&path).unwrap();
+            if kind.is_dir() {
+                walk(root, &path, sums);
+            } else if kind.is_file() {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                sums.push(format!(
+                    "{} {name}",
+                    Digest::of(&fs_err::read(&path).unwrap()).hex()
+                ));
+            }
+        }
+    }
+    let mut sums = Vec::new();
+    walk(root, root, &mut sums);
+    sums.sort();
+    sums
+}
+
+#[test]
+fn gzip_gnu_tar_and_bsdtar_read_it() {
+    let tree = tree_of_shapes();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("layer.tar.gz");
+    fs_err::write(&file, gzip(&tree, 2).0).unwrap();
+    run(Command::new("gzip").arg("-t").arg(&file));
+    for tool in ["tar", "bsdtar"] {
+        let root = directory.path().join(tool);
+        fs_err::create_dir(&root).unwrap();
+        let output = run(Command::new(tool)
+            .args(["--no-same-owner", "-xzf"])
+            .arg(&file)
+            .arg("-C")
+            .arg(&root)
+            .env("LC_ALL", "C.UTF-8"));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{tool}");
+        assert_eq!(sums_below(&root), sums(&tree), "{tool}");
+    }
+}
+
+#[test]
+fn python_reads_it_from_a_file_and_as_a_stream() {
+    let tree = tree_of_shapes();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs_err::write(file.path(), gzip(&tree, 2).0).unwrap();
+    let python = r#"
+import hashlib, sys, tarfile
+with tarfile.open(sys.argv[1], sys.argv[2]) as tar:
+    for member in tar:
+        if member.isreg():
+            print(hashlib.sha256(tar.extractfile(member).read()).hexdigest(), member.name)
+"#;
+    for mode in ["r:gz", "r|gz"] {
+        let output = run(Command::new("python3")
+            .args(["-X", "utf8", "-c", python])
+            .arg(file.path())
+            .arg(mode));
+        let mut lines: Vec<_> = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        assert_eq!(lines, sums(&tree), "{mode}");
+    }
+}
+
+/// Writes an OCI image layout with one image of one layer, tagged `t`.
+fn write_layout(root: &Path, blob: &[u8], written: &Written) {
+    let blobs = root.join("blobs/sha256");
+    fs_err::create_dir_all(&blobs).unwrap();
+    let put = |media_type: &str, bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        fs_err::write(blobs.join(digest.hex()), bytes).unwrap();
+        serde_json::json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
+    };
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "config": {},
+        "rootfs": { "type": "layers", "diff_ids": [written.diff_id] },
+    });
+    let config = put(
+        "application/vnd.oci.image.config.v1+json",
+        config.to_string().as_bytes(),
+    );
+    let layers = [put(written.media_type, blob)];
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers });
+    let mut manifest = put(media_type, manifest.to_string().as_bytes());
+    manifest["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": "t" });
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": [manifest] });
+    fs_err::write(root.join("index.json"), index.to_string()).unwrap();
+    fs_err::write(root.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+}
+
+#[test]
+fn skopeo_and_umoci_read_it() {
+    let tree = tree_of_shapes();
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let (blob, written) = gzip(&tree, 2);
+    write_layout(&at("layout"), &blob, &written);
+    let image = format!("oci:{}:t", at("layout").display());
+
+    // Go's compress/gzip: what comes out must be the tar.
+    let plain = format!("dir:{}", at("plain").display());
+    run(Command::new("skopeo")
+        .args(["copy", "--dest-decompress", &image, &plain])
+        .env("HOME", directory.path()));
+    let tar = fs_err::read(at("plain").join(written.diff_id.hex())).unwrap();
+    assert_eq!(Digest::of(&tar), written.diff_id);
+    assert_holds(&tar, &tree);
+
+    let layout = format!("{}:t", at("layout").display());
+    run(Command::new("umoci")
+        .args(["unpack", "--rootless", "--image", &layout])
+        .arg(at("bundle"))
+        .env("HOME", directory.path()));
+    assert_eq!(sums_below(&at("bundle").join("rootfs")), sums(&tree));
+
+    let mut blob = Vec::new();
+    let written = layer::write(&tree, &options(Compression::Zstd, 2), &mut blob).unwrap();
+    write_layout(&at("zstd"), &blob, &written);
+    let (image, plain) = (
+        format!("oci:{}:t", at("zstd").display()),
+        format!("dir:{}", at("plain-zstd").display()),
+    );
+    run(Command::new("skopeo")
+        .args(["copy", "--dest-decompress", &image, &plain])
+        .env("HOME", directory.path()));
+    assert_eq!(
+        Digest::of(&fs_err::read(at("plain-zstd").join(written.diff_id.hex())).unwrap()),
+        written.diff_id
+    );
+}
+
+#[test]
+fn the_own_reader_finds_what_was_written() {
+    let tree = tree_of_shapes();
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let mut blob = Vec::new();
+        layer::write(&tree, &options(compression, 2), &mut blob).unwrap();
+        let mut reader = LayerReader::new(Box::new(std::io::Cursor::new(blob))).unwrap();
+        for (path, entry) in tree.iter() {
+            let found = reader.next_member().unwrap().unwrap();
+            assert_eq!((&found.path, found.mode), (path, entry.mode));
+            match entry.content() {
+                Some(content) => {
+                    assert_eq!((found.kind, found.size), (FoundKind::File, content.size()));
+                    assert!(reader.read_content(u64::MAX).unwrap() == content.read(u64::MAX).unwrap());
+                }
+                None => assert_ne!(found.kind, FoundKind::File),
+            }
+        }
+        assert_eq!(reader.next_member().unwrap(), None);
+    }
+}
+
+fn any_content() -> impl Strategy<Value = (bool, u32, usize, Vec<u8>)> {
+    let bytes = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..9_000),
+        (0..200_000_usize, any::<u64>()).prop_map(|(length, seed)| text(length, seed)),
+        (0..600_000_usize).prop_map(|length| vec![7; length]),
+    ];
+    (any::<bool>(), 0..10_u32, 1..70_000_usize, bytes)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_tree_comes_back(
+        files in proptest::collection::btree_map("[a-zé]{1,60}(/[a-z]{1,80}){0,2}\\.py", any_content(), 0..12),
+        threads in 1..5_usize,
+    ) {
+        let mut tree = Tree::new();
+        for (name, (deflated, level, step, content)) in files {
+            let content = if deflated {
+                let stream = deflate(&content, level, Some((step, FlushCompress::Partial)));
+                Content::Member(members(&[(stream, Method::Deflated, content)]).remove(0))
+            } else {
+                Content::bytes(content)
+            };
+            // A name may be below another file's.
+            let _ = tree.insert(path(&name), Entry::file(content, false));
+        }
+        let (blob, written) = gzip(&tree, threads);
+        let tar = gunzip(&blob);
+        prop_assert_eq!(&written.diff_id, &Digest::of(&tar));
+        assert_holds(&tar, &tree);
+        prop_assert_eq!(gzip(&tree, threads % 4 + 1).1, written);
+    }
+}
