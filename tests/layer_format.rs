@@ -115,11 +115,12 @@ impl Bits {
         }
         for byte in content {
             let byte = u32::from(*byte);
-            if byte < 144 {
-                self.code(0x30 + byte, 8)
+            let (code, length) = if byte < 144 {
+                (0x30 + byte, 8)
             } else {
-                self.code(0x190 + byte - 144, 9)
-            }
+                (0x190 + byte - 144, 9)
+            };
+            self.code(code, length);
         }
         self.code(0, 7);
     }
@@ -654,13 +655,13 @@ fn python_reads_it_from_a_file_and_as_a_stream() {
     let tree = tree_of_shapes();
     let file = tempfile::NamedTempFile::new().unwrap();
     fs_err::write(file.path(), gzip(&tree, 2).0).unwrap();
-    let python = r#"
+    let python = r"
 import hashlib, sys, tarfile
 with tarfile.open(sys.argv[1], sys.argv[2]) as tar:
     for member in tar:
         if member.isreg():
             print(hashlib.sha256(tar.extractfile(member).read()).hexdigest(), member.name)
-"#;
+";
     for mode in ["r:gz", "r|gz"] {
         let output = run(Command::new("python3")
             .args(["-X", "utf8", "-c", python])
