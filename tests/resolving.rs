@@ -486,6 +486,135 @@ fn the_best_wheel_for_the_target_is_chosen() {
     }
 }
 
+/// Reads the text as a lock file.
+fn read(text: &str) -> Result<Lock, Error> {
+    let sandbox = Sandbox::new();
+    sandbox.write("pylock.toml", text);
+    pylock::read(&sandbox.project().join("pylock.toml"))
+}
+
+#[test]
+fn faults_of_a_lock_file_are_named_with_their_line() {
+    let good = one_wheel(&format!("https://h/{WHEEL}"), &Digest::of(b""), 0);
+    assert!(read(&good).is_ok());
+    for (from, to, line, words) in [
+        ("\"1.0\"\nc", "\"2.0\"\nc", 1, "lock-version 2.0"),
+        ("name = \"thing\"", "name = \"-\"", 5, "not a valid package name"),
+        ("sha256", "md5", 7, "no sha256"),
+        ("thing-1.0-py3", "thing-1.1-py3", 7, "not a wheel of thing 1.0"),
+        ("thing-1.0-py3", "other-1.0-py3", 7, "not a wheel of thing 1.0"),
+        ("https://", "ftp://", 7, "ftp"),
+        ("url = ", "nothing = ", 7, "neither url nor path"),
+        ("wheels = [", "wheels = [[", 7, ""),
+        ("version = \"1.0\"\n", "version = \"one\"\n", 6, "one"),
+    ] {
+        let error = read(&good.replacen(from, to, 1)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&format!("pylock.toml:{line}: ")), "{to}: {text}");
+        assert!(text.contains(words), "{to}: {text}");
+    }
+}
+
+#[test]
+fn a_lock_that_is_written_reads_as_the_same_lock() {
+    let digest = Digest::of(b"");
+    let hash = digest.hex();
+    let text = format!(
+        r#"lock-version = "1.0"
+environments = ["sys_platform == 'linux'"]
+requires-python = ">=3.11"
+extras = ["more"]
+dependency-groups = ["dev"]
+default-groups = ["dev"]
+created-by = "a \"tool\""
+
+[[packages]]
+name = "a"
+version = "1.0"
+marker = "'more' in extras"
+index = "https://h/simple"
+sdist = {{ name = "a-1.0.tar.gz", url = "https://h/x?y", size = 3, hashes = {{ sha256 = "{hash}" }} }}
+wheels = [{{ path = "w/a-1.0-py3-none-any.whl", hashes = {{ sha256 = "{hash}" }} }}]
+
+[[packages]]
+name = "b"
+directory = {{ path = "../b", editable = true, subdirectory = "s" }}
+
+[[packages]]
+name = "c"
+vcs = {{ type = "git", url = "https://h/c.git", requested-revision = "main", commit-id = "0123456789abcdef" }}
+
+[[packages]]
+name = "d"
+archive = {{ url = "https://h/d.zip", hashes = {{ sha256 = "{hash}" }} }}
+"#
+    );
+    let sandbox = Sandbox::new();
+    sandbox.write("pylock.toml", &text);
+    let file = sandbox.project().join("pylock.toml");
+    let lock = pylock::read(&file).unwrap();
+    assert_eq!(lock.packages.len(), 4);
+    let written = lock.to_toml(&sandbox.project());
+    sandbox.write("pylock.toml", &written);
+    let again = pylock::read(&file).unwrap();
+    assert_eq!(again, lock);
+    assert_eq!(again.to_toml(&sandbox.project()), written);
+}
+
+#[test]
+fn markers_extras_and_groups_decide_what_is_selected() {
+    let digest = Digest::of(b"");
+    let package = |name: &str, version: &str, marker: &str| {
+        format!(
+            "[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\n{marker}\n\
+             wheels = [{{ url = \"https://h/{name}-{version}-py3-none-any.whl\", hashes = {{ sha256 = \"{}\" }} }}]\n",
+            digest.hex()
+        )
+    };
+    let head = "lock-version = \"1.0\"\ncreated-by = \"t\"\nextras = [\"more\"]\ndependency-groups = [\"dev\", \"doc\"]\ndefault-groups = [\"dev\"]\n";
+    let text = [
+        head,
+        &package("old", "1", "marker = \"python_version < '3.12'\""),
+        &package("old", "2", "marker = \"python_version >= '3.12'\""),
+        &package("extra", "1", "marker = \"'more' in extras\""),
+        &package("dev", "1", "marker = \"'dev' in dependency_groups\""),
+        &package("arm", "1", "marker = \"platform_machine == 'aarch64'\""),
+    ]
+    .concat();
+    let lock = read(&text).unwrap();
+    let titles = |target: &Target, extras: &[&str], groups: &[&str]| -> Vec<String> {
+        let extras = extras.iter().map(|e| e.parse().unwrap()).collect();
+        let groups = groups.iter().map(|g| g.parse().unwrap()).collect();
+        let selected = lock.select(target, &extras, &groups).unwrap();
+        selected.iter().map(Selected::title).collect()
+    };
+    assert_eq!(titles(&amd64(), &[], &[]), ["dev 1", "old 2"]);
+    let arm64 = target(Architecture::Arm64, (3, 11));
+    assert_eq!(titles(&arm64, &["more"], &["doc"]), ["arm 1", "extra 1", "old 1"]);
+    let unknown = lock.select(
+        &amd64(),
+        &BTreeSet::from(["x".parse().unwrap()]),
+        &BTreeSet::new(),
+    );
+    assert!(unknown.unwrap_err().hint().unwrap().contains("more"));
+    let twice = read(&[head, &package("old", "1", ""), &package("old", "2", "")].concat()).unwrap();
+    let error = twice
+        .select(&amd64(), &BTreeSet::new(), &BTreeSet::new())
+        .unwrap_err();
+    assert!(error.to_string().contains("old 1 and old 2"), "{error}");
+    let python = read(&text.replacen("created-by", "requires-python = \"<3.12\"\ncreated-by", 1)).unwrap();
+    let error = python
+        .select(&amd64(), &BTreeSet::new(), &BTreeSet::new())
+        .unwrap_err();
+    assert!(matches!(error, Error::LockPython { .. }), "{error:?}");
+    let elsewhere = "environments = [\"sys_platform == 'win32'\"]\ncreated-by";
+    let elsewhere = read(&text.replacen("created-by", elsewhere, 1)).unwrap();
+    let error = elsewhere
+        .select(&amd64(), &BTreeSet::new(), &BTreeSet::new())
+        .unwrap_err();
+    assert!(matches!(error, Error::LockEnvironment { .. }), "{error:?}");
+}
+
 fn name_of(selected: &Selected) -> &str {
     match &selected.source {
         Source::Wheel(artifact) | Source::Sdist(artifact, _) => &artifact.name,

@@ -167,10 +167,7 @@ pub fn build_wheel(
 }
 
 fn read_fault(path: &Path, source: std::io::Error) -> Error {
-    Error::Read {
-        path: path.to_owned(),
-        source,
-    }
+    Error::read(path, source)
 }
 
 /// The environment of a build: search path, network, index settings and one time; no secret of the user's.

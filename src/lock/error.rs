@@ -1,7 +1,7 @@
 //! What can go wrong between requirements and files.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 
@@ -27,6 +27,9 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
+    /// A requirements file is missing or malformed.
+    #[error(transparent)]
+    Requirements(crate::python::requirements::Error),
     /// The lock is for other Python versions.
     #[error("the lock is for Python {requires}, and the image has {python}")]
     LockPython {
@@ -234,12 +237,27 @@ pub enum Error {
     Store(#[from] crate::store::Error),
 }
 
+/// The system's own error, without the path that `fs_err` puts in front.
+pub(super) fn bare(error: io::Error) -> io::Error {
+    let wrapped = error.get_ref().and_then(|inner| inner.source());
+    let code = wrapped.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
+    code.map_or(error, io::Error::from_raw_os_error)
+}
+
 /// What another program said, tidied: the cause of an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Said(pub String);
 
 impl Error {
+    /// A file that cannot be read; of the cause only what the system said, as the path is named already.
+    pub(super) fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read {
+            path: path.to_owned(),
+            source: bare(source),
+        }
+    }
+
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -251,6 +269,7 @@ impl Error {
                 return Some(source.hint().unwrap_or_else(|| own.to_owned()));
             }
             Self::Store(source) => return source.hint(),
+            Self::Requirements(source) => return source.hint(),
             Self::Unknown { kind, known, .. } if known.is_empty() => {
                 return Some(format!("it has no {kind}s; lock again with the {kind} included"));
             }

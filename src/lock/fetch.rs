@@ -166,10 +166,7 @@ impl Download<'_> {
     }
 
     fn read_in_place(&self, path: &Path) -> Result<Fetched, Error> {
-        let fault = |source| Error::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let fault = |source| Error::read(path, source);
         let mut file = fs_err::File::open(path).map_err(fault)?;
         let mut hasher = Hasher::new(self.algorithm());
         let size = std::io::copy(&mut file, &mut hasher).map_err(fault)?;

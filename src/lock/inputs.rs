@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Request};
 use crate::digest::Digest;
+use crate::environment::Environment;
 use crate::python::PackageName;
+use crate::python::requirements::{Requirements, Sources};
 
 /// All texts that go into a resolution, in a fixed order.
 pub(super) fn texts(request: &Request) -> Result<Vec<String>, Error> {
@@ -43,10 +45,7 @@ fn gather(file: &Path, seen: &mut BTreeSet<PathBuf>, texts: &mut Vec<String>) ->
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    let bytes = fs_err::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = fs_err::read(path).map_err(|source| Error::read(path, source))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -88,16 +87,6 @@ fn included(line: &str) -> Option<&str> {
         })
 }
 
-/// The option's value on some line of the texts, e.g. of `--index-url`.
-pub(super) fn has_option(texts: &[String], options: &[&str]) -> bool {
-    let is = |line: &String| {
-        options
-            .iter()
-            .any(|o| line.strip_prefix(o).is_some_and(|r| r.starts_with(['=', ' '])))
-    };
-    texts.iter().any(|text| lines(text).iter().any(is))
-}
-
 /// Names in `${NAME}`.
 ///
 /// > the only supported syntax is `${VAR}`, where the name is upper-case letters, digits and `_`
@@ -111,17 +100,31 @@ pub(super) fn variables(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The `--hash` options of requirements, by package.
-pub(super) fn hashes(texts: &[String]) -> BTreeMap<PackageName, BTreeSet<Digest>> {
+/// The requirements and constraints files by pip's grammar; an error names file and line.
+pub(super) fn requirements(request: &Request, environment: &Environment) -> Result<Requirements, Error> {
+    let sources = Sources {
+        // Without the path that fs_err puts in front: the error names the file as the user did.
+        read: &|file| {
+            let path = request.directory.join(file);
+            fs_err::read(path).map_err(super::error::bare)
+        },
+        variable: &|name| environment.get(name).map(str::to_owned),
+    };
+    let mut all = Requirements::read(&request.requirements, sources).map_err(Error::Requirements)?;
+    // Only read: that they follow the grammar.
+    let constraints = Requirements::read(&request.constraints, sources).map_err(Error::Requirements)?;
+    all.files.extend(constraints.files);
+    Ok(all)
+}
+
+/// The hashes that requirements demand, by package.
+pub(super) fn hashes(requirements: &Requirements) -> BTreeMap<PackageName, BTreeSet<Digest>> {
     let mut all: BTreeMap<PackageName, BTreeSet<Digest>> = BTreeMap::new();
-    for line in texts.iter().flat_map(|t| lines(t)) {
-        let digests: BTreeSet<Digest> = line
-            .split_whitespace()
-            .filter_map(|word| word.strip_prefix("--hash="))
-            .filter_map(|hash| hash.parse().ok())
-            .collect();
-        if let Some(name) = leading_name(&line).filter(|_| !digests.is_empty()) {
-            all.entry(name).or_default().extend(digests);
+    for entry in requirements.entries.iter().filter(|e| !e.hashes.is_empty()) {
+        if let Some(name) = entry.name() {
+            all.entry(name.clone())
+                .or_default()
+                .extend(entry.hashes.iter().cloned());
         }
     }
     all
@@ -172,15 +175,6 @@ mod tests {
         );
         fs_err::remove_file(directory.path().join("a2.txt")).unwrap();
         assert!(super::texts(&request).unwrap_err().to_string().contains("a2.txt"));
-    }
-
-    #[test]
-    fn hashes_over_several_lines_belong_to_their_package() {
-        let digest = Digest::of(b"x");
-        let text = format!("Click==8 \\\n    --hash={digest} \\\n    --hash=md5:00\nflask\n");
-        let found = hashes(&[text]);
-        assert_eq!(found.len(), 1);
-        assert!(found[&"click".parse().unwrap()].contains(&digest));
     }
 
     #[test]

@@ -49,8 +49,11 @@ pub(super) fn explanation(stderr: &str) -> String {
             Some((_, rest)) => rest.to_owned(),
             None => bare.to_owned(),
         };
-        // Says no more than our own message.
-        if text.is_empty() || text.starts_with("No solution found when resolving dependencies") {
+        // Carets point into a line that is joined; the last says no more than our own message.
+        if text.is_empty()
+            || text.chars().all(|c| c == '^')
+            || text.starts_with("No solution found when resolving dependencies")
+        {
             continue;
         }
         match out.last_mut() {

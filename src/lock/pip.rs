@@ -83,15 +83,12 @@ pub(super) fn resolve(request: &Request, target: &Target, tools: &Tools<'_>) -> 
             target: target.to_string(),
         });
     }
-    let texts = inputs::texts(request)?;
+    let requirements = inputs::requirements(request, tools.environment)?;
     let scratch = tools.store.scratch()?;
     let inline = scratch.path().join("requirements.txt");
     let mut lines = request.inline.clone();
     lines.extend(project_requirements(request)?);
-    fs_err::write(&inline, lines.join("\n")).map_err(|source| Error::Read {
-        path: inline.clone(),
-        source,
-    })?;
+    fs_err::write(&inline, lines.join("\n")).map_err(|source| Error::read(&inline, source))?;
     let report = run(&python, request, &inline, tools)?;
     let packages: Result<Vec<_>, Error> = report.install.into_iter().map(package).collect();
     let mut packages = packages?;
@@ -103,7 +100,7 @@ pub(super) fn resolve(request: &Request, target: &Target, tools: &Tools<'_>) -> 
         packages,
         ..Lock::default()
     };
-    resolve::finish(lock, request, &texts)
+    resolve::finish(lock, request, &requirements)
 }
 
 fn run(python: &Path, request: &Request, inline: &Path, tools: &Tools<'_>) -> Result<Report, Error> {
@@ -161,10 +158,7 @@ fn project_requirements(request: &Request) -> Result<Vec<String>, Error> {
         return Ok(Vec::new());
     };
     let path = request.directory.join(file);
-    let text = fs_err::read_to_string(&path).map_err(|source| Error::Read {
-        path: path.clone(),
-        source,
-    })?;
+    let text = fs_err::read_to_string(&path).map_err(|source| Error::read(&path, source))?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Error::LockFile {
         path: path.clone(),
         line: e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1),

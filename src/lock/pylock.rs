@@ -24,10 +24,7 @@ pub fn is_lock_name(name: &str) -> bool {
 /// Reads a lock file. Paths in it are taken from its own directory, and must not be of another kind than the
 /// specification allows; every file in it must have a strong hash.
 pub fn read(path: &Path) -> Result<Lock, Error> {
-    let text = fs_err::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = fs_err::read_to_string(path).map_err(|source| Error::read(path, source))?;
     parse(&text, path, Hashes::Required)
 }
 

@@ -11,6 +11,7 @@ use super::settings::{OwnIndex, Settings};
 use super::uv::Uv;
 use super::{Content, Error, Lock, Request, Tools};
 use crate::digest::Digest;
+use crate::python::requirements::Requirements;
 use crate::python::{Libc, Target};
 
 /// How long a resolution is good for, in seconds.
@@ -29,9 +30,10 @@ struct Note {
 
 /// Resolves the requirements for a target with uv, or gives what is remembered of an earlier time.
 pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock, Error> {
+    let requirements = inputs::requirements(request, tools.environment)?;
     let texts = inputs::texts(request)?;
     let settings = Settings::load(tools.environment);
-    let variables = settings.for_uv(tools.environment, own_index(request, &texts));
+    let variables = settings.for_uv(tools.environment, own_index(request, &requirements));
     let key = key(request, target, tools, &texts, &variables);
     let place = request.directory.join("pylock.toml");
     if let Some((note, lock)) = recall(&key, &place, tools) {
@@ -41,7 +43,7 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
         if fresh || request.offline {
             let detail = format!("{} as {} ago", count(&lock), ago(age));
             tools.progress.done("Resolved", detail);
-            return finish(lock, request, &texts);
+            return finish(lock, request, &requirements);
         }
     }
     if request.offline {
@@ -61,7 +63,7 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
     }
     let detail = format!("{} with uv {}", count(&lock), uv.version);
     tools.progress.done("Resolved", detail);
-    finish(lock, request, &texts)
+    finish(lock, request, &requirements)
 }
 
 fn recall(key: &Digest, place: &std::path::Path, tools: &Tools<'_>) -> Option<(Note, Lock)> {
@@ -71,10 +73,10 @@ fn recall(key: &Digest, place: &std::path::Path, tools: &Tools<'_>) -> Option<(N
 }
 
 /// Extras and groups have been resolved; the user's hashes are held to.
-pub(super) fn finish(mut lock: Lock, request: &Request, texts: &[String]) -> Result<Lock, Error> {
+pub(super) fn finish(mut lock: Lock, request: &Request, requirements: &Requirements) -> Result<Lock, Error> {
     lock.extras.clone_from(&request.extras);
     lock.groups.clone_from(&request.groups);
-    let allowed = inputs::hashes(texts);
+    let allowed = inputs::hashes(requirements);
     for package in &mut lock.packages {
         let Some(allowed) = allowed.get(&package.name) else {
             continue;
@@ -202,8 +204,8 @@ fn platform(target: &Target) -> String {
 }
 
 /// Whether the project itself says where packages come from; that wins over the machine's settings for pip.
-fn own_index(request: &Request, texts: &[String]) -> OwnIndex {
-    let in_files = inputs::has_option(texts, &["--index-url", "-i"]);
+fn own_index(request: &Request, requirements: &Requirements) -> OwnIndex {
+    let in_files = requirements.options.index_url.is_some();
     let uv_table = |file: &std::path::PathBuf| {
         let text = fs_err::read_to_string(request.directory.join(file)).ok()?;
         let table: toml::Table = text.parse().ok()?;
