@@ -506,7 +506,7 @@ fn faults_of_a_lock_file_are_named_with_their_line() {
         ("https://", "ftp://", 7, "ftp"),
         ("url = ", "nothing = ", 7, "neither url nor path"),
         ("wheels = [", "wheels = [[", 7, ""),
-        ("version = \"1.0\"\n", "version = \"one\"\n", 6, "one"),
+        ("\nversion = \"1.0\"\n", "\nversion = \"one\"\n", 6, "one"),
     ] {
         let error = read(&good.replacen(from, to, 1)).unwrap_err();
         let text = error.to_string();

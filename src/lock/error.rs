@@ -237,11 +237,12 @@ pub enum Error {
     Store(#[from] crate::store::Error),
 }
 
-/// The system's own error, without the path that `fs_err` puts in front.
+/// The system's own error, without the action and path that `fs_err` puts in front (it hides the original).
 pub(super) fn bare(error: io::Error) -> io::Error {
-    let wrapped = error.get_ref().and_then(|inner| inner.source());
-    let code = wrapped.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
-    code.map_or(error, io::Error::from_raw_os_error)
+    match error.to_string().rsplit_once("`: ") {
+        Some((_, own)) => io::Error::new(error.kind(), own),
+        None => error,
+    }
 }
 
 /// What another program said, tidied: the cause of an error.

@@ -130,9 +130,17 @@ impl Reader<'_> {
     }
 
     fn value<T: FromStr<Err: std::fmt::Display>>(&self, raw: &Spanned<String>) -> Result<T, Error> {
-        raw.get_ref()
-            .parse()
-            .map_err(|e: T::Err| self.fault(raw.span().start, e.to_string()))
+        let text = raw.get_ref();
+        text.parse().map_err(|e: T::Err| {
+            let problem = e.to_string();
+            // Some say only what they expected.
+            let named = if problem.contains(text.as_str()) {
+                problem
+            } else {
+                format!("`{text}`: {problem}")
+            };
+            self.fault(raw.span().start, named)
+        })
     }
 
     fn values<T, C>(&self, raw: &[Spanned<String>]) -> Result<C, Error>
