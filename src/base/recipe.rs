@@ -68,7 +68,7 @@ pub struct Config {
 /// A recipe, checked.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Its name, e.g. `trixie`, or the file it was read from.
+    /// Its name, e.g. `trixie`: for a file its name without directory and ending.
     pub name: String,
     /// One line for `pyoci base list`.
     pub description: String,
@@ -187,7 +187,11 @@ impl Recipe {
             name: name.to_owned(),
             source,
         })?;
-        Self::parse(name, &text)
+        let mut recipe = Self::parse(name, &text)?;
+        // The name goes into the image: where the file was on this machine does not.
+        let stem = std::path::Path::new(name).file_stem().and_then(|s| s.to_str());
+        stem.unwrap_or("recipe").clone_into(&mut recipe.name);
+        Ok(recipe)
     }
 
     /// Reads a recipe from its text.
