@@ -122,7 +122,7 @@ fn podman_stop_is_quick_and_finally_runs_and_no_output_is_lost() {
 #[ignore = "needs the network and what tests/setup.sh installs"]
 fn pth_files_of_setuptools_and_coverage_are_honoured() {
     let sandbox = Sandbox::new();
-    let image = build(&sandbox, "setuptools==80.9.0\ncoverage==7.11.0\n", RUN, &[]);
+    let image = build(&sandbox, "setuptools==80.9.0\ncoverage==7.13.0\n", RUN, &[]);
     let podman = Podman::new();
     let hack =
         "import sys; print('_distutils_hack' in sys.modules); import distutils; print(distutils.__file__)";

@@ -48,7 +48,7 @@ impl Podman {
     pub fn run(&self, image: &Built, options: &[&str], arguments: &[&str]) -> Run {
         let mut command = self.command();
         command.args(["run", "--rm", "--quiet"]).args(options);
-        run(command.arg(image.reference()).args(arguments))
+        run(named(&mut command, image).args(arguments))
     }
 
     /// What `podman run` printed, after a check that it succeeded.
@@ -68,7 +68,7 @@ impl Podman {
             .args(["run", "--detach", "--quiet", "--cidfile"])
             .arg(&id)
             .args(options);
-        command.arg(image.reference()).args(arguments);
+        named(&mut command, image).args(arguments);
         let status = command.stdout(Stdio::null()).status().unwrap();
         assert!(status.success(), "{command:?}");
         Container {
@@ -76,6 +76,15 @@ impl Podman {
             id: fs_err::read_to_string(&id).unwrap().trim().to_owned(),
         }
     }
+}
+
+/// Names the image by a relative path: podman makes a repository name of it, which has no capital letters.
+fn named<'a>(command: &'a mut Command, image: &Built) -> &'a mut Command {
+    let (directory, name) = (image.layout.parent(), image.layout.file_name());
+    let name = name.unwrap().to_string_lossy();
+    command
+        .current_dir(directory.unwrap())
+        .arg(format!("oci:{name}:{}", image.tag))
 }
 
 impl Drop for Podman {
