@@ -1,6 +1,91 @@
 //! The command line: the only reader of clock, environment and terminal.
 
-/// Runs pyoci and gives its exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+mod args;
+mod display;
+mod report;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::commands::{self, build};
+use crate::environment::Environment;
+use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format};
+
+/// Runs pyoci and gives its exit code: 0, 1 where it failed, 2 where it was called wrongly.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = match read_environment() {
+        Ok(environment) => environment,
+        Err(error) => return report::fail(&error, false),
+    };
+    match run(&cli, &environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::fail(&error, display::takes_colour(&environment)),
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads clock, environment and directory"
+)]
+fn read_environment() -> anyhow::Result<Environment> {
+    let variables =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let directory = std::env::current_dir().context("cannot tell the working directory")?;
+    Ok(Environment::new(variables, directory, SystemTime::now()))
+}
+
+fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
+    match &cli.command {
+        Command::Build(arguments) => build(cli, arguments, environment),
+        Command::Base {
+            command: BaseCommand::List,
+        } => print(&commands::base::list()?),
+        Command::Cache { command } => cache(command, environment),
+    }
+}
+
+fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow::Result<()> {
+    let order = build::Order {
+        path: environment.working_directory.join(&arguments.path),
+        settings: arguments.settings(&environment.working_directory),
+        upgrade: arguments.upgrade,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let progress = display::progress(&cli.output, environment);
+    let report = build::run(&order, environment, &progress)?;
+    match arguments.format {
+        Format::Text => print(&format!("{}\n", report.digest)),
+        Format::Json => print(&format!("{:#}\n", report.json())),
+    }
+}
+
+fn cache(command: &CacheCommand, environment: &Environment) -> anyhow::Result<()> {
+    let root = commands::cache::directory(environment)?;
+    match command {
+        CacheCommand::Dir => print(&format!("{}\n", root.display())),
+        CacheCommand::Prune { days } => {
+            let age = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
+            let cutoff = environment.now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+            print(&commands::cache::prune(&root, cutoff)?)
+        }
+        // Files touched while this runs are newer than the start of the command.
+        CacheCommand::Clean => print(&commands::cache::prune(
+            &root,
+            environment.now + Duration::from_hours(24),
+        )?),
+    }
+}
+
+/// Data goes to stdout, and nothing else does.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .context("cannot write to stdout")
 }

@@ -9,8 +9,12 @@ use crate::paths::TreePath;
 use crate::python::{PackageName, Target};
 use crate::tree::{Content, Entry, Tree, TreeError};
 
-/// What the INSTALLER file of every installed distribution says.
-pub const INSTALLER: &str = "pyoci\n";
+/// What the INSTALLER file of every installed distribution says: the tree is the one that pip leaves, and whoever asks
+/// INSTALLER which tool may change it is answered as if pip had made it.
+pub const INSTALLER: &str = "pip\n";
+/// The version of what [`install_all`] makes of the same wheels. It goes into the keys under which finished layers are
+/// kept: whatever changes an installed tree changes it.
+pub const INSTALL_FORMAT: u32 = 1;
 
 /// Where and how to install.
 #[derive(Clone, Copy, Debug)]

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::error::Error;
-pub use self::install::{INSTALLER, InstallOptions, Installed, install_all};
+pub use self::install::{INSTALL_FORMAT, INSTALLER, InstallOptions, Installed, install_all};
 pub use self::record::RecordError;
 pub(crate) use self::record::{Row, row_of, write as write_record};
 pub use self::script::script;

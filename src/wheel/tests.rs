@@ -242,7 +242,7 @@ fn record_names_what_is_installed_where_it_is() {
         "#!/usr/bin/python3.13\nprint()\n"
     );
     assert_eq!(text(&installed, "deps/lib/demo.txt"), "kept");
-    assert_eq!(text(&installed, "deps/demo-1.0.dist-info/INSTALLER"), "pyoci\n");
+    assert_eq!(text(&installed, "deps/demo-1.0.dist-info/INSTALLER"), "pip\n");
     let record = text(&installed, "deps/demo-1.0.dist-info/RECORD");
     let names: Vec<&str> = record
         .split("\r\n")

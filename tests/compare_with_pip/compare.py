@@ -63,13 +63,12 @@ def mend(tree):
         if not path.endswith(".dist-info/RECORD") or path.count("/") != 1:
             continue
         info = os.path.dirname(path)
-        tree[info + "/INSTALLER"] = (0o644, b"pyoci\n")
         rows = set()
         for name, hash_, size in csv.reader(io.StringIO(content.decode(), newline="")):
             name = name.removeprefix("../../")
             if name not in tree:
                 continue  # a wrapper that was made anew
-            if hash_ and (name == info + "/INSTALLER" or name.startswith("bin/")):
+            if hash_ and name.startswith("bin/"):
                 mended = tree[name][1]
                 digest = base64.urlsafe_b64encode(hashlib.sha256(mended).digest()).decode().rstrip("=")
                 hash_, size = "sha256=" + digest, str(len(mended))

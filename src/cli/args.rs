@@ -1,0 +1,246 @@
+//! What was typed: the flags of every command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::platform::Platform;
+use crate::project::settings::{self, Compression, Port, Resolver, Settings};
+use crate::python::{ExtraName, GroupName};
+use crate::tree::Owner;
+
+/// Turn a Python project into an OCI container image: no Docker, no daemon, no root, no Dockerfile.
+#[derive(Debug, Parser)]
+#[command(name = "pyoci", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How it is told.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build an image from a Python project
+    Build(Box<BuildArgs>),
+    /// Show the bases that pyoci can assemble itself
+    Base {
+        /// What to do with bases.
+        #[command(subcommand)]
+        command: BaseCommand,
+    },
+    /// Show, prune or empty the cache
+    Cache {
+        /// What to do with the cache.
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+}
+
+/// Commands about bases.
+#[derive(Debug, Subcommand)]
+pub enum BaseCommand {
+    /// List the recipes
+    List,
+}
+
+/// Commands about the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Print the cache's directory
+    Dir,
+    /// Remove what was not used for a while
+    Prune {
+        /// Keep what was used within so many days
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        days: u64,
+    },
+    /// Remove everything
+    Clean,
+}
+
+/// Flags that every command has.
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// How progress is shown on stderr
+    #[arg(long, global = true, value_enum, default_value_t = ProgressMode::Auto, value_name = "MODE")]
+    pub progress: ProgressMode,
+    /// Show errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Show more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// `--progress`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// Live on a terminal, else plain lines.
+    Auto,
+    /// Live bars.
+    Tty,
+    /// One line for each finished step.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// `--format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The digest of the manifest or index.
+    Text,
+    /// Everything about the image and how it was built.
+    Json,
+}
+
+/// The flags of `pyoci build`. All of them but `-o` can be said in `[tool.pyoci]` and as `PYOCI_*` too.
+#[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line"
+)]
+pub struct BuildArgs {
+    /// The project's directory
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub path: PathBuf,
+    /// Where the image goes: a directory (its layout is replaced) or oci:DIR[:TAG] (the tag is added)
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<String>,
+    /// Tag of the image; can be repeated [default: latest]
+    #[arg(short, long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// The base: recipe:NAME, recipe:FILE or oci:DIR[:TAG] [default: the recipe that fits the Python version]
+    #[arg(long, value_name = "REF", help_heading = "Base")]
+    pub base: Option<String>,
+    /// Python version of the default base
+    #[arg(long, value_name = "X.Y", value_parser = settings::python, help_heading = "Base")]
+    pub python: Option<(u32, u32)>,
+    /// Platforms to build for [default: linux/amd64]
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', help_heading = "Base")]
+    pub platform: Vec<Platform>,
+    /// Mirror that recipes take Debian packages from
+    #[arg(long, value_name = "URL", help_heading = "Base")]
+    pub debian_mirror: Option<String>,
+    /// Requirements file; can be repeated
+    #[arg(
+        short,
+        long = "requirements",
+        value_name = "FILE",
+        alias = "requirement",
+        help_heading = "Dependencies"
+    )]
+    pub requirements: Vec<PathBuf>,
+    /// Extra of [project.optional-dependencies]; can be repeated
+    #[arg(long, value_name = "EXTRA", help_heading = "Dependencies")]
+    pub extra: Vec<ExtraName>,
+    /// Group of [dependency-groups]; can be repeated
+    #[arg(long, value_name = "GROUP", help_heading = "Dependencies")]
+    pub group: Vec<GroupName>,
+    /// Lock file (pylock.toml)
+    #[arg(long, value_name = "FILE", help_heading = "Dependencies")]
+    pub lock: Option<PathBuf>,
+    /// What resolves requirements where there is no lock [default: uv] [possible values: uv, pip]
+    #[arg(long, value_name = "RESOLVER", help_heading = "Dependencies")]
+    pub resolver: Option<Resolver>,
+    /// Resolve again although an earlier resolution or base is still fresh
+    #[arg(long, visible_alias = "pull", help_heading = "Dependencies")]
+    pub upgrade: bool,
+    /// Never build an sdist
+    #[arg(long, help_heading = "Dependencies")]
+    pub no_build: bool,
+    /// Fail unless there is a lock file
+    #[arg(long, help_heading = "Dependencies")]
+    pub locked: bool,
+    /// Use the cache only, no network
+    #[arg(long, help_heading = "Dependencies")]
+    pub offline: bool,
+    /// Leave files of the dependencies out by pattern; can be repeated
+    #[arg(long, value_name = "GLOB", help_heading = "Dependencies")]
+    pub exclude: Vec<String>,
+    /// Start command, split as a shell splits words [default: found in the project]
+    #[arg(long, value_name = "CMD", value_parser = words, help_heading = "Image")]
+    pub entrypoint: Option<Words>,
+    /// Environment variable of the image; can be repeated
+    #[arg(short, long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
+    pub env: Vec<(String, String)>,
+    /// Label of the image; can be repeated
+    #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
+    pub label: Vec<(String, String)>,
+    /// Annotation of the manifest; can be repeated
+    #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
+    pub annotation: Vec<(String, String)>,
+    /// Port that the app listens on; can be repeated
+    #[arg(long, value_name = "PORT", help_heading = "Image")]
+    pub port: Vec<Port>,
+    /// User that the app runs as [default: the base's, unless that is root; else 65532:65532]
+    #[arg(long, value_name = "UID[:GID]", value_parser = settings::owner, help_heading = "Image")]
+    pub user: Option<Owner>,
+    /// Working directory of the app [default: /app]
+    #[arg(long, value_name = "DIR", value_parser = settings::workdir, help_heading = "Image")]
+    pub workdir: Option<String>,
+    /// Compression of the layers [default: gzip] [possible values: gzip, zstd]
+    #[arg(long, value_name = "NAME", help_heading = "Image")]
+    pub compression: Option<Compression>,
+    /// Add byte-code, so that the app starts faster
+    #[arg(long, help_heading = "Image")]
+    pub compile: bool,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// A start command in words.
+#[derive(Clone, Debug)]
+pub struct Words(Vec<String>);
+
+fn words(text: &str) -> Result<Words, settings::SettingError> {
+    settings::split_words(text).map(Words)
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+impl BuildArgs {
+    /// The flags as settings; relative paths count from the working directory.
+    pub fn settings(&self, working_directory: &std::path::Path) -> Settings {
+        let said = |flag: bool| flag.then_some(true);
+        let mut settings = Settings {
+            base: self.base.clone(),
+            python: self.python,
+            platforms: self.platform.clone(),
+            requirements: self.requirements.clone(),
+            extras: self.extra.clone(),
+            groups: self.group.clone(),
+            lock: self.lock.clone(),
+            resolver: self.resolver,
+            no_build: said(self.no_build),
+            entrypoint: self.entrypoint.clone().map(|words| words.0),
+            env: self.env.iter().cloned().collect(),
+            labels: self.label.iter().cloned().collect(),
+            annotations: self.annotation.iter().cloned().collect(),
+            ports: self.port.clone(),
+            user: self.user,
+            workdir: self.workdir.clone(),
+            compression: self.compression,
+            compile: said(self.compile),
+            exclude: self.exclude.clone(),
+            tags: self.tag.clone(),
+            output: self.output.clone(),
+            locked: said(self.locked),
+            offline: said(self.offline),
+            debian_mirror: self.debian_mirror.clone(),
+            ..Settings::default()
+        };
+        settings.anchor(working_directory);
+        settings
+    }
+}

@@ -1,0 +1,79 @@
+//! Errors as users see them: what, why, and what to do.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Prints an error to stderr and gives the exit code of a failure.
+pub fn fail(error: &anyhow::Error, colour: bool) -> ExitCode {
+    // A stderr that is gone leaves the exit code to tell.
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(render(error, colour).as_bytes());
+    ExitCode::FAILURE
+}
+
+/// `error:` what, `  cause:` why, one line for each link of the chain, `hint:` what to do.
+fn render(error: &anyhow::Error, colour: bool) -> String {
+    let paint = |label: &str, code: &str| {
+        if colour {
+            format!("\u{1b}[1;{code}m{label}\u{1b}[0m")
+        } else {
+            label.to_owned()
+        }
+    };
+    let mut text = String::new();
+    let mut last = String::new();
+    for (depth, link) in error.chain().enumerate() {
+        let message = link.to_string();
+        // Wrappers that only pass a message on would say everything twice.
+        if depth > 0 && last.ends_with(&message) {
+            continue;
+        }
+        let label = if depth == 0 {
+            paint("error:", "31")
+        } else {
+            format!("  {}", paint("cause:", "33"))
+        };
+        let indent = if depth == 0 { "       " } else { "         " };
+        let _ = writeln!(
+            text,
+            "{label} {}",
+            message.trim_end().replace('\n', &format!("\n{indent}"))
+        );
+        last = message;
+    }
+    // The innermost hint knows most.
+    if let Some(hint) = error.chain().filter_map(hint).last() {
+        let _ = writeln!(
+            text,
+            "{} {}",
+            paint("hint:", "36"),
+            hint.replace('\n', "\n      ")
+        );
+    }
+    text
+}
+
+/// What the user can do about one link of the chain, if its type knows.
+fn hint(link: &(dyn StdError + 'static)) -> Option<String> {
+    macro_rules! ask {
+        ($($type:ty),* $(,)?) => {
+            $(if let Some(error) = link.downcast_ref::<$type>() { return error.hint(); })*
+        };
+    }
+    ask!(
+        crate::base::Error,
+        crate::commands::Error,
+        crate::debian::Error,
+        crate::http::Error,
+        crate::image::Error,
+        crate::lock::Error,
+        crate::project::Error,
+        crate::sink::Error,
+        crate::store::Error,
+        crate::wheel::Error,
+    );
+    None
+}

@@ -1,0 +1,119 @@
+//! The app layer: the project's files, and what starts them.
+
+use super::Build;
+use super::dependencies::size_of;
+use super::run::HOME;
+use crate::image::{Base, UserChoice};
+use crate::layer::Layer;
+use crate::lock::{self, Request, Selected};
+use crate::paths::TreePath;
+use crate::project::{AppOptions, Distribution, Files, Packaging, Start};
+use crate::python::{PackageName, Target};
+use crate::tree::Tree;
+use crate::wheel::Wheel;
+
+/// Files up to this size are read once and held; larger ones stay on disk.
+const HELD: u64 = 256 * 1024;
+
+impl Build<'_> {
+    /// The project as an installed distribution, built by its backend where its metadata is not static.
+    pub(super) fn distribution(
+        &self,
+        request: &Request,
+        target: &Target,
+    ) -> anyhow::Result<Option<Distribution>> {
+        match self.project.packaging()? {
+            Packaging::Files => Ok(None),
+            Packaging::Static(metadata) => Ok(Some(Distribution::Static(metadata))),
+            Packaging::Build { reason } => {
+                self.progress
+                    .choice("Project", format!("built as a wheel: {reason}"));
+                let name = &self.project.name;
+                let built = lock::build_wheel(&self.project.root, name, target, request, &self.lock_tools())?;
+                let wheel = Wheel::open(&built.path, &built.file_name.to_string())?;
+                Ok(Some(Distribution::Built(Box::new(wheel))))
+            }
+        }
+    }
+
+    /// The start command, printed with its reason.
+    pub(super) fn start(
+        &self,
+        files: &Files,
+        distribution: Option<&Distribution>,
+        selected: &[Selected],
+    ) -> anyhow::Result<Start> {
+        let installed = |package: &PackageName| selected.iter().any(|s| s.name == *package);
+        let start = self.project.start(files, distribution, &installed)?;
+        self.progress
+            .choice("Start", format!("{}: {}", shown(&start.command), start.reason));
+        Ok(start)
+    }
+
+    /// The layer of the project itself.
+    pub(super) fn app(
+        &self,
+        files: Files,
+        distribution: Option<&Distribution>,
+        start: &Start,
+        base: &Base,
+    ) -> anyhow::Result<Layer> {
+        let owner = self.user(base)?;
+        let known = base.users.values().any(|known| known.uid == owner.uid);
+        let home = (owner == UserChoice::NONROOT && !known).then_some(HOME);
+        let options = AppOptions {
+            target: &base.target,
+            owner,
+            home,
+        };
+        let tree = self.project.tree(files, distribution, start, options)?;
+        let tree = over_base(tree.with_small_files_read(HELD)?, base)?;
+        let count = tree.iter().filter(|(_, entry)| entry.content().is_some()).count();
+        let key = self.layer_key("app", &tree.digest()?.to_string());
+        let layer = self.layer(&key, "pyoci: app", || Ok(tree))?;
+        self.progress
+            .done("App", format!("{count} files, {}", size_of(&layer)));
+        Ok(layer)
+    }
+}
+
+/// A command as a user would type it.
+fn shown(command: &[String]) -> String {
+    shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "))
+}
+
+/// A tree laid over a base follows the base's links to directories (`lib -> usr/lib`): a directory in their place would
+/// hide all that is behind them.
+pub(super) fn over_base(tree: Tree, base: &Base) -> anyhow::Result<Tree> {
+    let mut moved = Tree::new();
+    for (path, entry) in tree {
+        let target = follow(&path, base);
+        if entry.is_directory() && target != path && moved.get(target.as_str()).is_some() {
+            continue;
+        }
+        moved.insert(target, entry)?;
+    }
+    Ok(moved)
+}
+
+fn follow(path: &TreePath, base: &Base) -> TreePath {
+    // Links may lead to links; a loop ends where it has been gone round often enough for any honest base.
+    let mut at = path.clone();
+    for _ in 0..16 {
+        let own = [at.clone()];
+        let link = at
+            .parents()
+            .chain(own)
+            .find_map(|p| Some((base.directory_links.get(&p)?.clone(), p)));
+        let Some((target, link)) = link else { break };
+        let Some(to) = link.resolve_link(&target) else {
+            break;
+        };
+        let rest = at.strip_prefix(link.as_str()).map(str::to_owned);
+        at = match rest {
+            Some(rest) => to.join(&rest).unwrap_or(to),
+            None => to,
+        };
+    }
+    at
+}

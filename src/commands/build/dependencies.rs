@@ -1,0 +1,247 @@
+//! The dependencies layer: lock, wheels, tree, layer; found again by what went into it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use super::Build;
+use super::app::over_base;
+use crate::bytecode::{self, Interpreter};
+use crate::digest::Digest;
+use crate::image::Base;
+use crate::layer::{self, Compression, Layer};
+use crate::lock::{self, FetchedWheel, Request, Resolver, Selected};
+use crate::paths::TreePath;
+use crate::project::settings::Resolver as ResolverSetting;
+use crate::project::{Project, RequirementSource, runtime};
+use crate::python::Target;
+use crate::tree::Tree;
+use crate::wheel::{self, InstallOptions, Wheel};
+
+impl Build<'_> {
+    /// What is asked of the lock: what the project says, and the switches of this build.
+    pub(super) fn lock_request(&self) -> Request {
+        let Project {
+            settings,
+            requirements,
+            root,
+            ..
+        } = &self.project;
+        let mut request = Request {
+            directory: root.clone(),
+            extras: settings.extras.iter().cloned().collect(),
+            groups: settings.groups.iter().cloned().collect(),
+            resolver: match settings.resolver {
+                Some(ResolverSetting::Pip) => Resolver::Pip,
+                Some(ResolverSetting::Uv) | None => Resolver::Uv,
+            },
+            no_build: settings.no_build.unwrap_or(false),
+            offline: settings.offline.unwrap_or(false),
+            upgrade: self.upgrade,
+            locked: settings.locked.unwrap_or(false),
+            ..Request::default()
+        };
+        match &requirements.source {
+            RequirementSource::Lock(path) => request.lock = Some(path.clone()),
+            RequirementSource::Files(files) => request.requirements.clone_from(files),
+            RequirementSource::Metadata(path) => request.pyproject = Some(path.clone()),
+            RequirementSource::None => {}
+        }
+        request
+    }
+
+    /// What is installed for a target: a lock file if there is one, else what the resolver answers.
+    pub(super) fn select(&self, request: &Request, target: &Target) -> anyhow::Result<Vec<Selected>> {
+        let requirements = &self.project.requirements;
+        let name = |path: &PathBuf| {
+            path.strip_prefix(&self.project.root)
+                .unwrap_or(path)
+                .display()
+                .to_string()
+        };
+        let source = match &requirements.source {
+            RequirementSource::Lock(path) | RequirementSource::Metadata(path) => name(path),
+            RequirementSource::Files(paths) => paths.iter().map(name).collect::<Vec<_>>().join(", "),
+            RequirementSource::None => "none".to_owned(),
+        };
+        self.progress
+            .choice("Requirements", format!("{source}: {}", requirements.reason));
+        if let Some(ignored) = &requirements.ignored {
+            self.progress
+                .choice("Ignored", format!("{}: {source} is there", name(ignored)));
+        }
+        let lock = lock::of(request, target, &self.lock_tools())?;
+        Ok(lock.select(target, &request.extras, &request.groups)?)
+    }
+
+    pub(super) fn lock_tools(&self) -> lock::Tools<'_> {
+        lock::Tools {
+            store: &self.store,
+            http: &self.http,
+            environment: self.environment,
+            progress: self.progress,
+        }
+    }
+
+    /// The layer of the dependencies; none if there are none.
+    pub(super) fn dependencies(
+        &self,
+        selected: &[Selected],
+        request: &Request,
+        base: &Base,
+    ) -> anyhow::Result<Option<Layer>> {
+        if selected.is_empty() {
+            return Ok(None);
+        }
+        let interpreter = self.interpreter(base)?;
+        let created_by = "pyoci: dependencies";
+        let known: Option<Vec<Digest>> = selected.iter().map(Selected::identity).collect();
+        let key = known.map(|wheels| self.dependencies_key(&wheels, &base.target, interpreter.as_ref()));
+        if let Some(layer) = key.as_ref().and_then(|key| self.store.layer(key, created_by)) {
+            self.progress.done(
+                "Dependencies",
+                format!("{} packages, {}, unchanged", selected.len(), size_of(&layer)),
+            );
+            return Ok(Some(layer));
+        }
+        let fetch = || lock::fetch_all(selected, &base.target, request, &self.lock_tools());
+        let fetched = self.timings.step("fetch", "", fetch)?;
+        let key = key.unwrap_or_else(|| {
+            let identity = |f: &FetchedWheel| f.selected.identity().unwrap_or_else(|| f.digest.clone());
+            let wheels: Vec<Digest> = fetched.iter().map(identity).collect();
+            self.dependencies_key(&wheels, &base.target, interpreter.as_ref())
+        });
+        let layer = self.layer(&key, created_by, || {
+            let mut wheels = Vec::new();
+            for file in &fetched {
+                let wheel = Wheel::open(&file.path, &file.file_name.to_string())?;
+                self.check_record(&wheel, &file.digest)?;
+                wheels.push(wheel);
+            }
+            let tree = self.install(&wheels, &base.target)?;
+            let tree = match &interpreter {
+                Some(interpreter) => bytecode::compile(tree, interpreter, self.layers.threads)?,
+                None => tree,
+            };
+            over_base(tree, base)
+        })?;
+        self.progress.done(
+            "Dependencies",
+            format!("{} packages, {}", selected.len(), size_of(&layer)),
+        );
+        Ok(Some(layer))
+    }
+
+    fn install(&self, wheels: &[Wheel], target: &Target) -> anyhow::Result<Tree> {
+        let prefix = TreePath::new(runtime::DEPENDENCIES.trim_start_matches('/'))?;
+        let exclude = excluded(&self.project.settings.exclude)?;
+        let options = InstallOptions {
+            prefix: &prefix,
+            target,
+            exclude: &exclude,
+            requested: &BTreeSet::new(),
+        };
+        let installed = wheel::install_all(wheels, &options)?;
+        for warning in installed.warnings {
+            self.progress.warn(warning);
+        }
+        Ok(installed.tree)
+    }
+
+    /// RECORD is checked once for each wheel and machine: its answer holds as long as the wheel's bytes do.
+    fn check_record(&self, wheel: &Wheel, digest: &Digest) -> anyhow::Result<()> {
+        let key = Digest::of(format!("record of {digest} checked, 1").as_bytes());
+        if self.store.memo(&key).is_none() {
+            wheel.verify_record()?;
+            self.store.remember(&key, b"")?;
+        }
+        Ok(())
+    }
+
+    fn interpreter(&self, base: &Base) -> anyhow::Result<Option<Interpreter>> {
+        if !self.project.settings.compile.unwrap_or(false) {
+            return Ok(None);
+        }
+        Ok(Some(Interpreter::on_host(&base.target, self.environment)?))
+    }
+
+    /// Stands for everything that decides the bytes of the dependencies layer.
+    fn dependencies_key(
+        &self,
+        wheels: &[Digest],
+        target: &Target,
+        interpreter: Option<&Interpreter>,
+    ) -> Digest {
+        let mut wheels: Vec<String> = wheels.iter().map(ToString::to_string).collect();
+        wheels.sort();
+        let mut inputs = wheels.join("\n");
+        let _ = write!(
+            inputs,
+            "\ninstall {} {} {}",
+            wheel::INSTALL_FORMAT,
+            target.interpreter,
+            runtime::DEPENDENCIES
+        );
+        for pattern in &self.project.settings.exclude {
+            let _ = write!(inputs, "\nexclude {pattern}");
+        }
+        if let Some(interpreter) = interpreter {
+            let _ = write!(inputs, "\nbyte-code {}", interpreter.version);
+        }
+        self.layer_key("dependencies", &inputs)
+    }
+
+    /// The key of a layer: its inputs, and how every layer of this build is written.
+    pub(super) fn layer_key(&self, kind: &str, inputs: &str) -> Digest {
+        let compression = match self.layers.compression {
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        };
+        Digest::of(
+            format!(
+                "{kind} layer {} {compression} {}\n{inputs}",
+                layer::FORMAT,
+                self.layers.mtime
+            )
+            .as_bytes(),
+        )
+    }
+
+    /// The layer of a key, made from a tree if the store does not have it.
+    pub(super) fn layer(
+        &self,
+        key: &Digest,
+        created_by: &str,
+        tree: impl FnOnce() -> anyhow::Result<Tree>,
+    ) -> anyhow::Result<Layer> {
+        if let Some(layer) = self.store.layer(key, created_by) {
+            return Ok(layer);
+        }
+        let tree = tree()?;
+        self.store
+            .make_layer(key, created_by, |out| -> anyhow::Result<_> {
+                Ok(layer::write(&tree, &self.layers, out)?)
+            })
+    }
+}
+
+/// A layer's size as people read it.
+pub(super) fn size_of(layer: &Layer) -> String {
+    indicatif::DecimalBytes(layer.blob.descriptor.size).to_string()
+}
+
+fn excluded(patterns: &[String]) -> anyhow::Result<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern)?);
+    }
+    Ok(set.build()?)
+}
+
+/// A package as reports list it.
+pub(super) fn name_and_version(selected: &Selected) -> (String, String) {
+    let version = selected.version.as_ref().map(ToString::to_string);
+    (selected.name.to_string(), version.unwrap_or_default())
+}

@@ -1,0 +1,272 @@
+//! `pyoci build`: a Python project becomes an image.
+
+mod app;
+mod dependencies;
+mod destination;
+mod run;
+pub mod timing;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::report::{LayerKind, PlatformReport, Report};
+use crate::base;
+use crate::debian::{self, Mirrors, Reuse};
+use crate::environment::Environment;
+use crate::http::Client;
+use crate::image::{Base, Image, Index, assemble};
+use crate::layer::{Compression, Options as LayerOptions};
+use crate::platform::{Architecture, Platform};
+use crate::progress::Progress;
+use crate::project::Project;
+use crate::project::settings::{Compression as CompressionSetting, Settings};
+use crate::reference::ImageReference;
+use crate::sink::layout;
+use crate::store::Store;
+use destination::Destination;
+use timing::Timings;
+
+/// zip knows no time before it, and wheels are zip files: 1980-01-01, in seconds since 1970.
+const DEFAULT_MTIME: u64 = 315_532_800;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The project's directory, absolute.
+    pub path: PathBuf,
+    /// What the flags say.
+    pub settings: Settings,
+    /// Whether remembered resolutions and package lists are passed over.
+    pub upgrade: bool,
+    /// How many threads may work.
+    pub threads: usize,
+}
+
+/// Everything that the steps of a build share.
+struct Build<'a> {
+    project: Project,
+    store: Store,
+    http: Client,
+    environment: &'a Environment,
+    progress: &'a Progress,
+    timings: Timings,
+    layers: LayerOptions,
+    upgrade: bool,
+    /// What the build writes: never part of the app.
+    outputs: Vec<PathBuf>,
+}
+
+/// Builds an image and writes it to its destination.
+pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<Report> {
+    let given = order
+        .settings
+        .clone()
+        .over(Settings::from_environment(environment)?);
+    let project = Project::discover(&order.path, given)?;
+    let destination = Destination::of(&project.settings, environment)?;
+    layout::check(&destination.directory)?;
+    let offline = project.settings.offline.unwrap_or(false);
+    let build = Build {
+        store: Store::open(&super::cache::directory(environment)?)?,
+        http: Client::new(environment, offline),
+        environment,
+        progress,
+        timings: Timings::default(),
+        layers: layer_options(order, &project.settings, environment)?,
+        upgrade: order.upgrade,
+        outputs: vec![destination.directory.clone()],
+        project,
+    };
+    let mut images = Vec::new();
+    let mut reports = Vec::new();
+    for platform in platforms(&build.project.settings)? {
+        let (image, report) = build
+            .platform(platform)
+            .with_context(|| format!("cannot build for {platform}"))?;
+        images.push(image);
+        reports.push(report);
+    }
+    let index = Index::of(images)?;
+    let write = || {
+        layout::write(
+            &index,
+            &destination.directory,
+            &destination.tags,
+            destination.mode,
+        )
+    };
+    build.timings.step("write", &destination.to_string(), write)?;
+    let digest = index.root().descriptor.digest.clone();
+    progress.done("Wrote", format!("{destination} {digest}"));
+    Ok(Report {
+        digest,
+        tags: destination.tags,
+        output: destination.text,
+        platforms: reports,
+        timings: build.timings,
+    })
+}
+
+impl Build<'_> {
+    /// The way of one build, for one platform.
+    fn platform(&self, platform: Platform) -> anyhow::Result<(Image, PlatformReport)> {
+        let name = platform.to_string();
+        let reference = self.base_reference()?;
+        let base = self
+            .timings
+            .step("base", &name, || self.base(&reference, platform))?;
+        self.project.check_python(&base.target)?;
+        self.progress
+            .done("Base", format!("{reference}: {}", base.target));
+        let request = self.lock_request();
+        let selected = self
+            .timings
+            .step("lock", &name, || self.select(&request, &base.target))?;
+        let dependencies = self.timings.step("dependencies", &name, || {
+            self.dependencies(&selected, &request, &base)
+        })?;
+        let files = self.project.files(&self.outputs, self.progress)?;
+        let distribution = self
+            .timings
+            .step("project", &name, || self.distribution(&request, &base.target))?;
+        let start = self.start(&files, distribution.as_ref(), &selected)?;
+        let user = self.user(&base)?;
+        let app = self.timings.step("app", &name, || {
+            self.app(files, distribution.as_ref(), &start, &base)
+        })?;
+        let run = self.run(&base, &start, user);
+        let layers: Vec<_> = dependencies.iter().chain([&app]).cloned().collect();
+        let image = assemble(&base, layers, &run, self.layers.mtime)?;
+        let kinds = base.layers.iter().map(|l| (LayerKind::Base, l));
+        let kinds = kinds.chain(dependencies.iter().map(|l| (LayerKind::Dependencies, l)));
+        let report = PlatformReport {
+            platform,
+            digest: image.manifest.descriptor.digest.clone(),
+            base: reference.to_string(),
+            origin: base.origin.clone(),
+            python: base.target.python_full_version(),
+            layers: kinds
+                .chain([(LayerKind::App, &app)])
+                .map(|(kind, layer)| (kind, layer.clone()))
+                .collect(),
+            packages: selected.iter().map(dependencies::name_and_version).collect(),
+            command: start.command,
+            reason: start.reason,
+            user: run.user,
+        };
+        Ok((image, report))
+    }
+
+    /// The base that was asked for, else the one whose Python fits the project.
+    fn base_reference(&self) -> anyhow::Result<ImageReference> {
+        if let Some(reference) = &self.project.settings.base {
+            return self.anchored(reference);
+        }
+        let preference = self.project.python_preference()?;
+        let wish = match (preference.version, preference.accepted) {
+            (Some((major, minor)), _) => base::Wish::Minor(major, minor),
+            (None, Some(accepted)) => base::Wish::Fitting(accepted),
+            (None, None) => base::Wish::Any,
+        };
+        let reference = base::default_for(&wish)?;
+        let reason = if preference.reason.is_empty() {
+            "the default"
+        } else {
+            &preference.reason
+        };
+        self.progress.choice("Base", format!("{reference}: {reason}"));
+        Ok(reference)
+    }
+
+    /// A reference whose path, if it has one, counts from the working directory.
+    fn anchored(&self, text: &str) -> anyhow::Result<ImageReference> {
+        let mut reference: ImageReference = text.parse()?;
+        match &mut reference {
+            ImageReference::Layout(place)
+            | ImageReference::OciArchive(place)
+            | ImageReference::DockerArchive(place) => {
+                place.path = self.environment.working_directory.join(&place.path);
+            }
+            ImageReference::Recipe(_) | ImageReference::Registry(_) => {}
+        }
+        Ok(reference)
+    }
+
+    fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {
+        let tools = base::Tools {
+            store: &self.store,
+            http: &self.http,
+            environment: self.environment,
+            progress: self.progress,
+        };
+        let settings = &self.project.settings;
+        let mirror = settings
+            .debian_mirror
+            .as_deref()
+            .unwrap_or(debian::DEFAULT_MIRROR);
+        let mirrors = Mirrors::new(
+            &mirror
+                .parse()
+                .with_context(|| format!("Debian mirror `{mirror}`"))?,
+        );
+        let reuse = match (settings.offline, self.upgrade) {
+            (Some(true), _) => Reuse::Always,
+            (_, true) => Reuse::Never,
+            _ => Reuse::Day,
+        };
+        let LayerOptions { mtime, threads, .. } = self.layers;
+        let options = base::Options {
+            mirrors,
+            keyring: None,
+            reuse,
+            packages: None,
+            mtime,
+            threads,
+        };
+        Ok(base::load(reference, platform, &tools, &options)?)
+    }
+}
+
+fn layer_options(
+    order: &Order,
+    settings: &Settings,
+    environment: &Environment,
+) -> anyhow::Result<LayerOptions> {
+    let compression = match settings.compression {
+        None | Some(CompressionSetting::Gzip) => Compression::Gzip,
+        Some(CompressionSetting::Zstd) => Compression::Zstd,
+    };
+    Ok(LayerOptions {
+        mtime: source_date_epoch(environment)?,
+        compression,
+        threads: order.threads,
+    })
+}
+
+/// `SOURCE_DATE_EPOCH` (reproducible-builds.org), else [`DEFAULT_MTIME`].
+fn source_date_epoch(environment: &Environment) -> Result<u64, super::Error> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let Some(value) = environment.get(NAME) else {
+        return Ok(DEFAULT_MTIME);
+    };
+    let refused = |_| super::Error::SourceDateEpoch {
+        name: NAME,
+        value: value.to_owned(),
+    };
+    value.parse().map_err(refused)
+}
+
+/// The platforms that were asked for; one alone, `linux/amd64`, if none was: the same on every machine.
+fn platforms(settings: &Settings) -> Result<Vec<Platform>, super::Error> {
+    let mut platforms = settings.platforms.clone();
+    if platforms.is_empty() {
+        platforms.push(Platform::linux(Architecture::Amd64));
+    }
+    for (at, platform) in platforms.iter().enumerate() {
+        if platforms[..at].contains(platform) {
+            return Err(super::Error::PlatformTwice(*platform));
+        }
+    }
+    Ok(platforms)
+}

@@ -1,0 +1,123 @@
+//! What a build reports: the digest, and everything behind it as JSON.
+
+use serde_json::{Value, json};
+
+use super::build::timing::Timings;
+use crate::digest::Digest;
+use crate::image::BaseOrigin;
+use crate::layer::Layer;
+use crate::platform::Platform;
+
+/// The result of a build.
+#[derive(Debug)]
+pub struct Report {
+    /// The digest of the manifest, or of the index where there are several platforms.
+    pub digest: Digest,
+    /// The tags it was given.
+    pub tags: Vec<String>,
+    /// Where it was written.
+    pub output: String,
+    /// What was built for each platform.
+    pub platforms: Vec<PlatformReport>,
+    /// How long each step took.
+    pub timings: Timings,
+}
+
+/// What was built for one platform.
+#[derive(Debug)]
+pub struct PlatformReport {
+    /// The platform.
+    pub platform: Platform,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The base, as it was asked for or chosen.
+    pub base: String,
+    /// Where the base came from.
+    pub origin: BaseOrigin,
+    /// Python of the base, e.g. `3.13.5`.
+    pub python: String,
+    /// The layers of the base, the dependencies, the app, in this order.
+    pub layers: Vec<(LayerKind, Layer)>,
+    /// Name and version of each package in the dependencies layer.
+    pub packages: Vec<(String, String)>,
+    /// The start command.
+    pub command: Vec<String>,
+    /// Why it is this one.
+    pub reason: String,
+    /// The user that it runs as.
+    pub user: String,
+}
+
+/// What a layer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerKind {
+    /// A layer of the base.
+    Base,
+    /// The vendored dependencies.
+    Dependencies,
+    /// The project's own files.
+    App,
+}
+
+impl LayerKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Dependencies => "dependencies",
+            Self::App => "app",
+        }
+    }
+}
+
+impl Report {
+    /// The report as JSON: what `--format json` prints.
+    pub fn json(&self) -> Value {
+        json!({
+            "digest": self.digest,
+            "tags": self.tags,
+            "output": self.output,
+            "platforms": self.platforms.iter().map(PlatformReport::json).collect::<Vec<_>>(),
+            "timings": self.timings.json(),
+        })
+    }
+}
+
+impl PlatformReport {
+    fn json(&self) -> Value {
+        let packages: Vec<_> = self
+            .packages
+            .iter()
+            .map(|(name, version)| json!({ "name": name, "version": version }))
+            .collect();
+        let layer = |(kind, layer): &(LayerKind, Layer)| {
+            let descriptor = &layer.blob.descriptor;
+            let mut value = json!({
+                "kind": kind.name(),
+                "mediaType": descriptor.media_type,
+                "digest": descriptor.digest,
+                "diffId": layer.diff_id,
+                "size": descriptor.size,
+            });
+            if *kind == LayerKind::Dependencies {
+                value["packages"] = json!(packages);
+            }
+            value
+        };
+        json!({
+            "platform": self.platform.to_string(),
+            "digest": self.digest,
+            "base": { "reference": self.base, "origin": origin(&self.origin), "python": self.python },
+            "layers": self.layers.iter().map(layer).collect::<Vec<_>>(),
+            "start": { "command": self.command, "reason": self.reason },
+            "user": self.user,
+        })
+    }
+}
+
+fn origin(origin: &BaseOrigin) -> Value {
+    match origin {
+        BaseOrigin::Registry { name, digest } => json!({ "name": name, "digest": digest }),
+        BaseOrigin::Local { reference, digest } => json!({ "reference": reference, "digest": digest }),
+        BaseOrigin::Recipe { name, packages } => json!({ "recipe": name, "packages": packages }),
+    }
+}
