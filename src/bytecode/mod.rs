@@ -4,11 +4,13 @@
 //! so no name of an archive's member reaches the host's file system.
 
 mod interpreter;
+mod maker;
 
 use std::io::{self, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 pub use interpreter::Interpreter;
+pub use maker::{Maker, standard_library};
 
 use crate::paths::TreePath;
 use crate::tree::{Content, Entry, Kind, Tree};

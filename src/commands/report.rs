@@ -53,6 +53,8 @@ pub struct PlatformReport {
 pub enum LayerKind {
     /// A layer of the base.
     Base,
+    /// Byte-code of the base's standard library.
+    StandardLibrary,
     /// The vendored dependencies.
     Dependencies,
     /// The project's own files.
@@ -63,6 +65,7 @@ impl LayerKind {
     fn name(self) -> &'static str {
         match self {
             Self::Base => "base",
+            Self::StandardLibrary => "standard-library",
             Self::Dependencies => "dependencies",
             Self::App => "app",
         }

@@ -117,3 +117,31 @@ fn follow(path: &TreePath, base: &Base) -> TreePath {
     }
     at
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::testing::tiny_base;
+    use crate::tree::{Content, Entry};
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text).unwrap()
+    }
+
+    #[test]
+    fn trees_follow_the_links_of_the_base_and_never_replace_them() {
+        let mut base = tiny_base();
+        let links = [("app", "/srv/app"), ("srv", "var/srv"), ("loop", "loop")];
+        base.directory_links = links.map(|(link, to)| (path(link), to.to_owned())).into();
+        let mut tree = Tree::new();
+        for file in ["app/main.py", "deps/x.py", "loop/y"] {
+            tree.insert(path(file), Entry::file(Content::bytes(*b""), false))
+                .unwrap();
+        }
+        let moved = over_base(tree, &base).unwrap();
+        assert!(moved.get("var/srv/app/main.py").is_some());
+        assert!(moved.get("app").is_none() && moved.get("srv").is_none());
+        assert!(moved.get("deps/x.py").is_some());
+        assert!(moved.get("loop/y").is_some());
+    }
+}

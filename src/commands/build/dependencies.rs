@@ -8,7 +8,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use super::Build;
 use super::app::over_base;
-use crate::bytecode::{self, Interpreter};
+use crate::bytecode::Maker;
 use crate::digest::Digest;
 use crate::image::Base;
 use crate::layer::{self, Compression, Layer};
@@ -95,10 +95,10 @@ impl Build<'_> {
         if selected.is_empty() {
             return Ok(None);
         }
-        let interpreter = self.interpreter(base)?;
+        let maker = self.maker(base)?;
         let created_by = "pyoci: dependencies";
         let known: Option<Vec<Digest>> = selected.iter().map(Selected::identity).collect();
-        let key = known.map(|wheels| self.dependencies_key(&wheels, &base.target, interpreter.as_ref()));
+        let key = known.map(|wheels| self.dependencies_key(&wheels, &base.target, maker.as_ref()));
         if let Some(layer) = key.as_ref().and_then(|key| self.store.layer(key, created_by)) {
             self.progress.done(
                 "Dependencies",
@@ -111,7 +111,7 @@ impl Build<'_> {
         let key = key.unwrap_or_else(|| {
             let identity = |f: &FetchedWheel| f.selected.identity().unwrap_or_else(|| f.digest.clone());
             let wheels: Vec<Digest> = fetched.iter().map(identity).collect();
-            self.dependencies_key(&wheels, &base.target, interpreter.as_ref())
+            self.dependencies_key(&wheels, &base.target, maker.as_ref())
         });
         let layer = self.layer(&key, created_by, || {
             let mut wheels = Vec::new();
@@ -121,8 +121,8 @@ impl Build<'_> {
                 wheels.push(wheel);
             }
             let tree = self.install(&wheels, &base.target)?;
-            let tree = match &interpreter {
-                Some(interpreter) => bytecode::compile(tree, interpreter, self.layers.threads)?,
+            let tree = match &maker {
+                Some(maker) => self.compiled(tree, maker)?,
                 None => tree,
             };
             over_base(tree, base)
@@ -160,20 +160,8 @@ impl Build<'_> {
         Ok(())
     }
 
-    fn interpreter(&self, base: &Base) -> anyhow::Result<Option<Interpreter>> {
-        if !self.project.settings.compile.unwrap_or(false) {
-            return Ok(None);
-        }
-        Ok(Some(Interpreter::on_host(&base.target, self.environment)?))
-    }
-
     /// Stands for everything that decides the bytes of the dependencies layer.
-    fn dependencies_key(
-        &self,
-        wheels: &[Digest],
-        target: &Target,
-        interpreter: Option<&Interpreter>,
-    ) -> Digest {
+    fn dependencies_key(&self, wheels: &[Digest], target: &Target, maker: Option<&Maker<'_>>) -> Digest {
         let mut wheels: Vec<String> = wheels.iter().map(ToString::to_string).collect();
         wheels.sort();
         let mut inputs = wheels.join("\n");
@@ -187,8 +175,8 @@ impl Build<'_> {
         for pattern in &self.project.settings.exclude {
             let _ = write!(inputs, "\nexclude {pattern}");
         }
-        if let Some(interpreter) = interpreter {
-            let _ = write!(inputs, "\nbyte-code {}", interpreter.version);
+        if let Some(maker) = maker {
+            let _ = write!(inputs, "\nbyte-code {}", maker.version());
         }
         self.layer_key("dependencies", &inputs)
     }

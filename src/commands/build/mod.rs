@@ -1,6 +1,7 @@
 //! `pyoci build`: a Python project becomes an image.
 
 mod app;
+mod compile;
 mod dependencies;
 mod destination;
 mod run;
@@ -112,44 +113,53 @@ impl Build<'_> {
     /// The way of one build, for one platform.
     fn platform(&self, platform: Platform) -> anyhow::Result<(Image, PlatformReport)> {
         let name = platform.to_string();
-        let reference = self.base_reference()?;
+        let (reference, reason) = self.base_reference()?;
         let base = self
             .timings
             .step("base", &name, || self.base(&reference, platform))?;
         self.project.check_python(&base.target)?;
         self.progress
-            .done("Base", format!("{reference}: {}", base.target));
+            .choice("Base", format!("{reference} ({reason}): {}", base.target));
         let request = self.lock_request();
         let selected = self
             .timings
             .step("lock", &name, || self.select(&request, &base.target))?;
-        let dependencies = self.timings.step("dependencies", &name, || {
-            self.dependencies(&selected, &request, &base)
-        })?;
+        // What may fail for want of a file or a setting comes before what takes long.
         let files = self.project.files(&self.outputs, self.progress)?;
         let distribution = self
             .timings
             .step("project", &name, || self.distribution(&request, &base.target))?;
         let start = self.start(&files, distribution.as_ref(), &selected)?;
         let user = self.user(&base)?;
+        let library = self
+            .timings
+            .step("byte-code", &name, || self.standard_library(&base))?;
+        let dependencies = self.timings.step("dependencies", &name, || {
+            self.dependencies(&selected, &request, &base)
+        })?;
         let app = self.timings.step("app", &name, || {
             self.app(files, distribution.as_ref(), &start, &base)
         })?;
         let run = self.run(&base, &start, user);
-        let layers: Vec<_> = dependencies.iter().chain([&app]).cloned().collect();
+        let added = [
+            (LayerKind::StandardLibrary, library),
+            (LayerKind::Dependencies, dependencies),
+            (LayerKind::App, Some(app)),
+        ];
+        let added: Vec<_> = added
+            .into_iter()
+            .filter_map(|(kind, layer)| Some((kind, layer?)))
+            .collect();
+        let layers = added.iter().map(|(_, layer)| layer.clone()).collect();
         let image = assemble(&base, layers, &run, self.layers.mtime)?;
-        let kinds = base.layers.iter().map(|l| (LayerKind::Base, l));
-        let kinds = kinds.chain(dependencies.iter().map(|l| (LayerKind::Dependencies, l)));
+        let of_base = base.layers.iter().map(|layer| (LayerKind::Base, layer.clone()));
         let report = PlatformReport {
             platform,
             digest: image.manifest.descriptor.digest.clone(),
             base: reference.to_string(),
             origin: base.origin.clone(),
             python: base.target.python_full_version(),
-            layers: kinds
-                .chain([(LayerKind::App, &app)])
-                .map(|(kind, layer)| (kind, layer.clone()))
-                .collect(),
+            layers: of_base.chain(added).collect(),
             packages: selected.iter().map(dependencies::name_and_version).collect(),
             command: start.command,
             reason: start.reason,
@@ -158,10 +168,10 @@ impl Build<'_> {
         Ok((image, report))
     }
 
-    /// The base that was asked for, else the one whose Python fits the project.
-    fn base_reference(&self) -> anyhow::Result<ImageReference> {
+    /// The base that was asked for, else the one whose Python fits the project; and why.
+    fn base_reference(&self) -> anyhow::Result<(ImageReference, String)> {
         if let Some(reference) = &self.project.settings.base {
-            return self.anchored(reference);
+            return Ok((self.anchored(reference)?, "as asked for".to_owned()));
         }
         let preference = self.project.python_preference()?;
         let wish = match (preference.version, preference.accepted) {
@@ -169,14 +179,11 @@ impl Build<'_> {
             (None, Some(accepted)) => base::Wish::Fitting(accepted),
             (None, None) => base::Wish::Any,
         };
-        let reference = base::default_for(&wish)?;
-        let reason = if preference.reason.is_empty() {
-            "the default"
-        } else {
-            &preference.reason
-        };
-        self.progress.choice("Base", format!("{reference}: {reason}"));
-        Ok(reference)
+        let reason = Some(preference.reason).filter(|reason| !reason.is_empty());
+        Ok((
+            base::default_for(&wish)?,
+            reason.unwrap_or_else(|| "the default".to_owned()),
+        ))
     }
 
     /// A reference whose path, if it has one, counts from the working directory.
