@@ -103,6 +103,14 @@ pub enum Error {
     /// Several `pylock.NAME.toml` and no `pylock.toml`.
     #[error("several lock files and none named pylock.toml: {}", .0.join(", "))]
     SeveralLocks(Vec<String>),
+    /// The base that was named has another Python than the one that was asked for.
+    #[error("Python {}.{} is asked for, but the base has {actual}", .asked.0, .asked.1)]
+    Python {
+        /// `--python`, or the setting of that name.
+        asked: (u32, u32),
+        /// The base's own.
+        actual: String,
+    },
     /// The base's Python is not what the project asks for.
     #[error("{place}: requires-python is `{specifiers}`, but the base has Python {}", .target.python_full_version())]
     RequiresPython {
@@ -179,6 +187,9 @@ impl Error {
             Self::UnknownKey { nearest, .. } => nearest.map(|key| format!("did you mean `{key}`?")),
             Self::ForeignLock { export, .. } => Some(format!("run `{export}`")),
             Self::SeveralLocks(names) => Some(format!("choose one: --lock {}", names.first()?)),
+            Self::Python { .. } => Some(
+                "leave out the base, and one with that Python is chosen; or leave out the version".into(),
+            ),
             Self::RequiresPython { .. } => {
                 Some("choose another base with --base, or let --python choose one".into())
             }

@@ -100,6 +100,10 @@ impl Project {
 
     /// Fails if requires-python does not accept the target's Python.
     pub fn check_python(&self, target: &Target) -> Result<(), Error> {
+        if let Some(asked) = self.settings.python.filter(|asked| *asked != target.python) {
+            let actual = target.python_full_version();
+            return Err(Error::Python { asked, actual });
+        }
         self.requires_python
             .as_ref()
             .map_or(Ok(()), |requires| requires.check(target))

@@ -7,6 +7,7 @@
 )]
 
 mod http;
+pub mod layout;
 mod podman;
 mod process;
 mod registry;

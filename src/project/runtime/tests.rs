@@ -97,12 +97,23 @@ impl Image {
             status,
             stdout,
             stderr,
-        } = command.output().unwrap();
+        } = output(command);
         let stderr = String::from_utf8_lossy(&stderr);
         assert!(status.success() && stderr.is_empty(), "{status} {stderr}");
         let text = String::from_utf8(stdout).unwrap();
         text.trim()
             .replace(&*self.directory.path().display().to_string(), "")
+    }
+}
+
+/// Runs a command to its end. A script that was just written is busy (ETXTBSY) while another test's thread starts a
+/// child: until that child becomes its own program it holds the descriptor that wrote the script.
+fn output(command: &mut Command) -> Output {
+    loop {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            output => return output.unwrap(),
+        }
     }
 }
 
@@ -222,7 +233,7 @@ fn a_command_that_cannot_run_is_one_line_and_the_status_of_a_shell() {
         ),
         ("", 127, "the image has no start command"),
     ] {
-        let output = image.entrypoint().arg(command).output().unwrap();
+        let output = output(image.entrypoint().arg(command));
         assert_eq!(
             String::from_utf8(output.stderr).unwrap(),
             format!("pyoci: {line}\n")
@@ -318,7 +329,7 @@ fn a_fault_at_start_is_one_line_and_the_program_goes_on() {
     let mut run = image.entrypoint();
     run.args([&interpreter(), "-c", "print('went on')"])
         .env("PYTHONPATH", image.path("tracer"));
-    let output = run.output().unwrap();
+    let output = output(&mut run);
     assert_eq!(output.stdout, b"went on\n");
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
@@ -343,7 +354,7 @@ fn pid_1_ends_on_sigterm_with_finally_and_output_and_its_forks_die_of_it() {
         &runtime.replacen("import os\n", &format!("{first}\n"), 1),
     );
     let mut run = image.entrypoint();
-    let output = run.args([&interpreter(), "-c", code]).output().unwrap();
+    let output = output(run.args([&interpreter(), "-c", code]));
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
         "child 15\nup finally\n"
