@@ -1,5 +1,7 @@
 //! `--base oci:DIR:TAG`: what the base's config says stays, what is found in its files decides.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod support;
 
 use std::process::Command;

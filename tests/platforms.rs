@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use support::{Registry, Sandbox, assert_layout_is_valid, layout, run};
 
-/// `e_machine` of x86-64 and AArch64 (ELF gABI).
+/// `e_machine` of x86-64 and `AArch64` (ELF gABI).
 const MACHINES: [(&str, u16); 2] = [("amd64", 62), ("arm64", 183)];
 
 /// The CPU that each ELF file is for.
