@@ -89,6 +89,7 @@ fn tree_of(directory: &Path) -> Tree {
                 compressed_size: file.compressed_size(),
                 size: file.size(),
                 crc32: file.crc32(),
+                digest: None,
                 method,
             };
             let path = TreePath::new(&format!("deps/{}", file.name().unwrap())).unwrap();

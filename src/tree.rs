@@ -39,6 +39,8 @@ pub struct Member {
     pub size: u64,
     /// CRC-32 of the bytes when read.
     pub crc32: u32,
+    /// The digest of the bytes when read, where one was stated (a wheel's RECORD).
+    pub digest: Option<Digest>,
     /// How it is stored.
     pub method: Method,
 }
@@ -50,6 +52,24 @@ pub enum Method {
     Stored,
     /// One raw DEFLATE stream (RFC 1951).
     Deflated,
+}
+
+impl Member {
+    /// What computes the digest that the bytes must have; none if none was stated.
+    pub fn hasher(&self) -> Option<Hasher> {
+        self.digest.as_ref().map(|digest| Hasher::new(digest.algorithm()))
+    }
+
+    /// Fails if all bytes went through [`Member::hasher`]'s hasher and it found another digest than the stated one.
+    pub fn check(&self, hasher: Option<Hasher>) -> io::Result<()> {
+        match hasher.map(Hasher::finish) {
+            Some(actual) if Some(&actual) != self.digest.as_ref() => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "content does not have the hash that was stated",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Content {
@@ -67,18 +87,19 @@ impl Content {
         }
     }
 
-    /// A reader over the content; fails at the end if it is not of the stated size (or, for a member, CRC-32).
+    /// A reader over the content; fails at the end if it is not of the stated size (or, for a member, CRC-32 and digest).
     pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         match self {
             Self::Bytes(bytes) => Ok(Box::new(io::Cursor::new(Arc::clone(bytes)))),
             Self::Path { path, size } => {
                 let file = fs_err::File::open(path)?;
-                Ok(Box::new(Checked::new(
-                    file,
-                    *size,
-                    None,
-                    path.display().to_string(),
-                )))
+                Ok(Box::new(Checked {
+                    inner: file,
+                    size: *size,
+                    seen: 0,
+                    member: None,
+                    name: path.display().to_string(),
+                }))
             }
             Self::Member(member) => {
                 let raw = MemberReader {
@@ -90,12 +111,13 @@ impl Content {
                     Method::Deflated => Box::new(flate2::read::DeflateDecoder::new(raw)),
                 };
                 let name = member.archive.path().display().to_string();
-                Ok(Box::new(Checked::new(
+                Ok(Box::new(Checked {
                     inner,
-                    member.size,
-                    Some(member.crc32),
+                    size: member.size,
+                    seen: 0,
+                    member: Some((crc32fast::Hasher::new(), member.hasher(), member.clone())),
                     name,
-                )))
+                }))
             }
         }
     }
@@ -136,24 +158,19 @@ impl Read for MemberReader {
     }
 }
 
-/// Passes bytes on; fails at the end if their number or CRC-32 is not the expected one.
+/// Passes bytes on; fails at the end if their number, CRC-32 or digest is not the expected one.
 struct Checked<R> {
     inner: R,
     size: u64,
     seen: u64,
-    crc32: Option<(crc32fast::Hasher, u32)>,
+    member: Option<(crc32fast::Hasher, Option<Hasher>, Member)>,
     name: String,
 }
 
-impl<R: Read> Checked<R> {
-    fn new(inner: R, size: u64, crc32: Option<u32>, name: String) -> Self {
-        Self {
-            inner,
-            size,
-            seen: 0,
-            crc32: crc32.map(|c| (crc32fast::Hasher::new(), c)),
-            name,
-        }
+impl<R> Checked<R> {
+    fn fault(&self, what: &str) -> io::Error {
+        let message = format!("{}: content does not have the {what} that was stated", self.name);
+        io::Error::new(io::ErrorKind::InvalidData, message)
     }
 }
 
@@ -161,20 +178,23 @@ impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.seen += n as u64;
-        if let Some((hasher, _)) = &mut self.crc32 {
-            hasher.update(&buffer[..n]);
+        if let Some((crc, hasher, _)) = &mut self.member {
+            crc.update(&buffer[..n]);
+            if let Some(hasher) = hasher {
+                hasher.update(&buffer[..n]);
+            }
         }
-        let wrong_size = self.seen > self.size || (n == 0 && !buffer.is_empty() && self.seen < self.size);
-        let wrong_crc = n == 0
-            && !buffer.is_empty()
-            && self
-                .crc32
-                .as_ref()
-                .is_some_and(|(h, c)| h.clone().finalize() != *c);
-        if wrong_size || wrong_crc {
-            let what = if wrong_size { "size" } else { "CRC-32" };
-            let message = format!("{}: content does not have the {what} that was stated", self.name);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        let ended = n == 0 && !buffer.is_empty();
+        if self.seen > self.size || (ended && self.seen < self.size) {
+            return Err(self.fault("size"));
+        }
+        if let (true, Some((crc, hasher, member))) = (ended, &mut self.member) {
+            if crc.clone().finalize() != member.crc32 {
+                return Err(self.fault("CRC-32"));
+            }
+            if member.check(hasher.take()).is_err() {
+                return Err(self.fault("hash"));
+            }
         }
         Ok(n)
     }

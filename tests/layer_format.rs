@@ -155,6 +155,7 @@ fn members(streams: &[(Vec<u8>, Method, Vec<u8>)]) -> Vec<Member> {
         compressed_size: stream.len() as u64,
         size: content.len() as u64,
         crc32: crc32fast::hash(content),
+        digest: Some(Digest::of(content)),
         method: *method,
     };
     streams.iter().zip(offsets).map(member).collect()
@@ -417,6 +418,13 @@ fn a_member_that_is_not_what_was_stated_is_an_error_with_its_path() {
                 ..right.clone()
             },
         )];
+        broken.push((
+            "hash",
+            Member {
+                digest: Some(Digest::of(b"something else")),
+                ..right.clone()
+            },
+        ));
         if case.1 == Method::Deflated {
             broken.push((
                 "bytes",
@@ -557,6 +565,7 @@ fn tree_of_zip(bytes: &[u8]) -> Tree {
             compressed_size: entry.compressed_size(),
             size: entry.size(),
             crc32: entry.crc32(),
+            digest: None,
             method,
         };
         add(&mut tree, &entry.name().unwrap(), Content::Member(member));

@@ -39,7 +39,7 @@ pub enum Error {
 /// Packages named in `excluded` count as there and are never taken: what only maintainer scripts use, which do not run.
 /// Alternatives are tried in their order; one that is already chosen wins, as apt does.
 pub fn closure(index: &Index, wanted: &[String], excluded: &BTreeSet<String>) -> Result<Vec<Package>, Error> {
-    let mut chosen: BTreeMap<&str, &Package> = BTreeMap::new();
+    let mut chosen: BTreeMap<String, Package> = BTreeMap::new();
     let mut open = VecDeque::new();
     for text in wanted {
         let relation = Relation::parse(text).map_err(Error::Name)?;
@@ -58,18 +58,18 @@ pub fn closure(index: &Index, wanted: &[String], excluded: &BTreeSet<String>) ->
             by: by.clone(),
         };
         let package = found.ok_or_else(missing)?;
-        if chosen.insert(&package.name, package).is_some() {
+        let groups = package.depends()?;
+        open.extend(groups.into_iter().map(|group| (group, package.name.clone())));
+        if chosen.insert(package.name.clone(), package).is_some() {
             // Another version of it was chosen before and does not satisfy this relation.
             return Err(missing());
         }
-        let groups = package.depends()?;
-        open.extend(groups.into_iter().map(|group| (group, package.name.clone())));
     }
     check_conflicts(&chosen)?;
-    Ok(chosen.into_values().cloned().collect())
+    Ok(chosen.into_values().collect())
 }
 
-fn check_conflicts(chosen: &BTreeMap<&str, &Package>) -> Result<(), Error> {
+fn check_conflicts(chosen: &BTreeMap<String, Package>) -> Result<(), Error> {
     for package in chosen.values() {
         for relation in package.conflicts()?.iter().flatten() {
             // > a package may conflict with what it provides itself: it then excludes the other providers (Policy 7.6.2)

@@ -14,6 +14,16 @@ impl Stanza {
         let (_, value) = self.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
         Some(value)
     }
+
+    /// Appends the stanza as text, without an empty line after it.
+    pub fn write(&self, text: &mut String) {
+        for (name, value) in &self.0 {
+            text.extend([name, ": "]);
+            for (at, line) in value.split('\n').enumerate() {
+                text.extend([if at == 0 { "" } else { " " }, line, "\n"]);
+            }
+        }
+    }
 }
 
 /// Why text is not control data.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use std::ops::Range;
 
 use super::deb822::{self, Stanza, Stanzas};
 use super::relation::{self, Relation, RelationError};
@@ -137,27 +138,53 @@ impl Package {
 }
 
 /// All packages of the suites of one recipe for one architecture.
+///
+/// Debian offers some 70,000 and a base takes 30: what is kept of each is its text, parsed again when it is looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    by_name: BTreeMap<String, Vec<Package>>,
-    providers: BTreeMap<String, Vec<String>>,
+    /// The fields that matter of every package.
+    text: String,
+    archives: Vec<String>,
+    by_name: BTreeMap<Box<str>, Vec<Listed>>,
+    providers: BTreeMap<Box<str>, Vec<Box<str>>>,
+}
+
+/// Where the text of a package is, and the archive that it is in.
+#[derive(Clone, Debug)]
+struct Listed {
+    text: Range<usize>,
+    archive: usize,
 }
 
 impl Index {
     /// Adds the packages of an index file of an archive (`debian`, `debian-security`).
     pub fn read(&mut self, reader: impl BufRead, archive: &str) -> Result<(), Error> {
+        self.archives.push(archive.to_owned());
         for stanza in Stanzas::only(reader, &FIELDS) {
-            let package = Package::read(&stanza?, archive)?;
+            let stanza = stanza?;
+            let package = Package::read(&stanza, archive)?;
             for provided in &package.provides {
-                let providers = self.providers.entry(provided.name.clone()).or_default();
-                if !providers.contains(&package.name) {
-                    providers.push(package.name.clone());
+                let providers = self.providers.entry(provided.name.as_str().into()).or_default();
+                if !providers.iter().any(|p| **p == *package.name) {
+                    providers.push(package.name.as_str().into());
                 }
             }
-            let versions = self.by_name.entry(package.name.clone()).or_default();
+            let start = self.text.len();
+            stanza.write(&mut self.text);
+            let listed = Listed {
+                text: start..self.text.len(),
+                archive: self.archives.len() - 1,
+            };
+            let there = self.versions(&package.name);
             // The newest first; of one version in two suites the one that was read first.
-            let at = versions.partition_point(|p| p.version >= package.version);
-            versions.insert(at, package);
+            let at = there
+                .take_while(|earlier| earlier.version >= package.version)
+                .count();
+            self.by_name
+                .entry(package.name.into())
+                // Most have one version.
+                .or_insert_with(|| Vec::with_capacity(1))
+                .insert(at, listed);
         }
         Ok(())
     }
@@ -169,17 +196,32 @@ impl Index {
 
     /// The package that satisfies a relation best: the newest of that name; else, of those that provide it, the newest of the
     /// first by name.
-    pub fn find(&self, relation: &Relation) -> Option<&Package> {
-        let real = self.by_name.get(&relation.name).into_iter().flatten();
-        if let Some(package) = real.into_iter().find(|p| relation.accepts(Some(&p.version))) {
+    pub fn find(&self, relation: &Relation) -> Option<Package> {
+        let mut real = self.versions(&relation.name);
+        if let Some(package) = real.find(|p| relation.accepts(Some(&p.version))) {
             return Some(package);
         }
-        let mut providers: Vec<_> = self.providers.get(&relation.name).into_iter().flatten().collect();
+        let mut providers: Vec<_> = self
+            .providers
+            .get(relation.name.as_str())
+            .into_iter()
+            .flatten()
+            .collect();
         providers.sort_unstable();
         providers
             .into_iter()
             // Only the newest version of a provider counts: an old one must not come in through what it provided.
-            .filter_map(|name| self.by_name.get(name)?.first())
+            .filter_map(|name| self.versions(name).next())
             .find(|p| p.satisfies(relation))
+    }
+
+    /// The packages of a name, the newest first.
+    fn versions(&self, name: &str) -> impl Iterator<Item = Package> {
+        let listed = self.by_name.get(name).into_iter().flatten();
+        // What is kept was read once without fault.
+        listed.filter_map(|listed| {
+            let stanza = Stanzas::new(self.text[listed.text.clone()].as_bytes()).next()?.ok()?;
+            Package::read(&stanza, &self.archives[listed.archive]).ok()
+        })
     }
 }

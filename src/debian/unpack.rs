@@ -12,6 +12,8 @@ use crate::tree::{Entry, Kind, Tree};
 
 /// More threads than this only make a mirror angry.
 const THREADS: usize = 8;
+/// How many packages are unpacked at once: xz takes up to 64 MB for each.
+const UNPACKING: usize = 2;
 
 /// The files of packages.
 #[derive(Debug, Default)]
@@ -30,9 +32,12 @@ impl Archives<'_> {
         let done = AtomicU64::new(0);
         let debs: Mutex<Vec<Option<Result<Deb, Error>>>> =
             Mutex::new(packages.iter().map(|_| None).collect());
+        let turns: [Mutex<()>; UNPACKING] = Default::default();
         let work = || {
-            while let Some(package) = packages.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = self.read_package(package, leave);
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(package) = packages.get(at) else { break };
+                let result = self.read_package(package, leave, &turns[at % UNPACKING]);
                 if result.is_err() {
                     // Nobody needs to begin another one.
                     next.store(packages.len(), Ordering::Relaxed);
@@ -40,9 +45,7 @@ impl Archives<'_> {
                 let bytes = done.fetch_add(package.size, Ordering::Relaxed) + package.size;
                 self.progress.transfer("Debian packages", bytes, list.size());
                 let mut debs = debs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                if let Ok(at) = packages.binary_search(package) {
-                    debs[at] = Some(result);
-                }
+                debs[at] = Some(result);
             }
         };
         std::thread::scope(|scope| {
@@ -62,8 +65,14 @@ impl Archives<'_> {
         Ok(merged.unpacked)
     }
 
-    fn read_package(&self, package: &ListedPackage, leave: Leave<'_>) -> Result<Deb, Error> {
+    fn read_package(
+        &self,
+        package: &ListedPackage,
+        leave: Leave<'_>,
+        turn: &Mutex<()>,
+    ) -> Result<Deb, Error> {
         let path = self.package_file(package)?;
+        let _turn = turn.lock();
         let file = fetch::open(&path, &package.name)?;
         Deb::read(file, leave).map_err(|source| Error::Deb {
             package: format!("{} {}", package.name, package.version),

@@ -96,22 +96,33 @@ impl<'t> Worker<'_, 't> {
                 self.stretch.bytes(&bytes[index(range.start)?..index(range.end)?])
             }
             Content::Path { path: file, size } => self.file(file, *size, range),
-            Content::Member(member) if member.method == Method::Stored => {
-                let crc = self.range(range, |buffer, at| {
-                    member.archive.read_exact_at(buffer, member.offset + at)
-                })?;
-                let (begins, ends) = (range.start == 0, range.end == member.size);
-                let expected = ends.then_some(member.crc32);
-                self.stretch.sums.stored.push(StoredRange {
-                    path,
-                    crc,
-                    begins,
-                    expected,
-                });
-                Ok(())
-            }
+            Content::Member(member) if member.method == Method::Stored => self.stored(path, member, range),
             Content::Member(member) => self.inflate(member),
         }
+    }
+
+    fn stored(&mut self, path: &'t TreePath, member: &Member, range: &Range<u64>) -> Result<(), Stop> {
+        let (begins, ends) = (range.start == 0, range.end == member.size);
+        let mut hasher = member.hasher().filter(|_| begins && ends);
+        let crc = self.range(range, |buffer, at| {
+            member.archive.read_exact_at(buffer, member.offset + at)?;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(buffer);
+            }
+            Ok(())
+        })?;
+        member.check(hasher)?;
+        if ends && !begins && member.digest.is_some() {
+            // Its ranges are in other jobs and a digest cannot be combined: read all of it again.
+            io::copy(&mut Content::Member(member.clone()).open()?, &mut io::sink())?;
+        }
+        self.stretch.sums.stored.push(StoredRange {
+            path,
+            crc,
+            begins,
+            expected: ends.then_some(member.crc32),
+        });
+        Ok(())
     }
 
     fn file(&mut self, path: &Path, size: u64, range: &Range<u64>) -> Result<(), Stop> {
@@ -138,7 +149,7 @@ impl<'t> Worker<'_, 't> {
     fn range(
         &mut self,
         range: &Range<u64>,
-        read: impl Fn(&mut [u8], u64) -> io::Result<()>,
+        mut read: impl FnMut(&mut [u8], u64) -> io::Result<()>,
     ) -> Result<crc32fast::Hasher, Stop> {
         let mut crc = crc32fast::Hasher::new();
         let mut at = range.start;

@@ -127,7 +127,12 @@ pub fn read_index(directory: &Path) -> Result<Option<ImageIndex>, Error> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Write { path, source }),
     };
-    ImageIndex::from_reader(file.take(DOCUMENT_LIMIT))
+    // At once: the parser reads byte by byte.
+    let mut bytes = Vec::new();
+    if let Err(source) = file.take(DOCUMENT_LIMIT).read_to_end(&mut bytes) {
+        return Err(Error::Write { path, source });
+    }
+    ImageIndex::from_reader(&bytes[..])
         .map(Some)
         .map_err(|e| Error::Damaged {
             path,

@@ -179,26 +179,24 @@ struct Installing<'a> {
 impl Installing<'_> {
     /// Places a file of the archive.
     fn place(&mut self, path: &TreePath, file: &zip::File) -> Result<(), Error> {
+        let content = Content::Member(file.member.clone());
         if self.is_made_anew(path) {
-            return Ok(());
+            return self.check(&content);
         }
         let place = scheme::place(self.wheel, path)?;
         if place.is_script && script::is_wrapper(place.path.file_name(), &self.wheel.entry_points) {
-            return Ok(());
+            return self.check(&content);
         }
-        let content = Content::Member(file.member.clone());
         if !place.is_script {
             let row = self.wheel.record.row(path);
-            self.add(place.path, Entry::file(content, file.executable), row);
-            return Ok(());
+            return self.add(place.path, Entry::file(content, file.executable), row);
         }
         let fixed = self.fixed_script(&content).map_err(|e| self.unreadable(e))?;
         if let Some(text) = fixed {
             return self.generate(place.path.as_str(), text, true);
         }
         let row = self.wheel.record.row(path);
-        self.add(place.path, Entry::file(content, true), row);
-        Ok(())
+        self.add(place.path, Entry::file(content, true), row)
     }
 
     /// The text of a script that starts with `#!python`, with the image's interpreter; other scripts and programs
@@ -232,22 +230,28 @@ impl Installing<'_> {
         let path = self.path(&format!("{dist_info}/RECORD"))?;
         self.rows.insert(path.to_string(), Row::default());
         let text = record::write(&self.rows);
-        self.add(path, Entry::file(Content::bytes(text), false), Row::default());
-        Ok(())
+        self.add(path, Entry::file(Content::bytes(text), false), Row::default())
     }
 
     fn generate(&mut self, path: &str, text: Vec<u8>, executable: bool) -> Result<(), Error> {
         let path = self.path(path)?;
         let row = record::row_of(&text);
-        self.add(path, Entry::file(Content::bytes(text), executable), row);
+        self.add(path, Entry::file(Content::bytes(text), executable), row)
+    }
+
+    fn add(&mut self, path: TreePath, entry: Entry, row: Row) -> Result<(), Error> {
+        if self.options.exclude.is_match(path.as_str()) {
+            return entry.content().map_or(Ok(()), |content| self.check(content));
+        }
+        self.rows.insert(path.to_string(), row);
+        self.files.push((path, entry));
         Ok(())
     }
 
-    fn add(&mut self, path: TreePath, entry: Entry, row: Row) {
-        if !self.options.exclude.is_match(path.as_str()) {
-            self.rows.insert(path.to_string(), row);
-            self.files.push((path, entry));
-        }
+    /// Reads content that is not installed: the whole wheel must be right. What is installed is checked when it is read.
+    fn check(&self, content: &Content) -> Result<(), Error> {
+        let read = content.open().and_then(|mut r| io::copy(&mut r, &mut io::sink()));
+        read.map(|_| ()).map_err(|e| self.unreadable(e))
     }
 
     fn path(&self, path: &str) -> Result<TreePath, Error> {

@@ -35,7 +35,7 @@ const MAX_TEXT: u64 = 64 << 20;
 
 /// A wheel file that was opened: its zip structure, its `.dist-info` and the rows of its RECORD were checked.
 ///
-/// The contents of its files were not: reading each checks its size and CRC-32, [`Wheel::verify_record`] its hash.
+/// The contents of its files were not: whoever reads one to its end checks its size, its CRC-32 and its hash in RECORD.
 #[derive(Clone, Debug)]
 pub struct Wheel {
     filename: WheelFilename,
@@ -56,7 +56,7 @@ impl Wheel {
             wheel: filename.to_string(),
             source,
         })?;
-        let files = zip::read(&Arc::new(archive)).map_err(|source| Error::Archive {
+        let mut files = zip::read(&Arc::new(archive)).map_err(|source| Error::Archive {
             wheel: filename.to_string(),
             source,
         })?;
@@ -66,6 +66,9 @@ impl Wheel {
                 wheel: filename.to_string(),
                 source,
             })?;
+        for (path, file) in &mut files {
+            file.member.digest = record.digest(path);
+        }
         Ok(Self {
             filename,
             files,
@@ -114,8 +117,7 @@ impl Wheel {
         files.map(|(path, file)| (path, Content::Member(file.member.clone())))
     }
 
-    /// Reads every file and compares it with its hash in RECORD. The wheel's own hash proves who made it, this that it
-    /// was made without fault; so once for each wheel file is enough.
+    /// Reads every file and compares it with its hash in RECORD: whoever reads them all anyway need not call it.
     pub fn verify_record(&self) -> Result<(), Error> {
         self.record.verify(&self.files).map_err(|source| Error::Record {
             wheel: self.filename.to_string(),

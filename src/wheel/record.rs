@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::zip::File;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::paths::TreePath;
-use crate::tree::Content;
+use crate::tree::{Content, Member};
 
 /// How RECORD and the files of a wheel disagree.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +135,11 @@ impl Record {
         self.0.get(path).cloned().unwrap_or_default()
     }
 
+    /// The digest that it states of a file; none for those that need none.
+    pub fn digest(&self, path: &TreePath) -> Option<Digest> {
+        hash_of(&self.0.get(path)?.hash).map(|(_, digest)| digest)
+    }
+
     /// Reads every file and compares its hash.
     pub fn verify(&self, files: &BTreeMap<TreePath, File>) -> Result<(), RecordError> {
         let mut buffer = vec![0; 128 * 1024];
@@ -156,7 +161,11 @@ impl Record {
 
 fn digest(file: &File, algorithm: Algorithm, buffer: &mut [u8]) -> io::Result<Digest> {
     let mut hasher = Hasher::new(algorithm);
-    let mut reader = Content::Member(file.member.clone()).open()?;
+    let member = Member {
+        digest: None,
+        ..file.member.clone()
+    };
+    let mut reader = Content::Member(member).open()?;
     loop {
         match reader.read(buffer)? {
             0 => return Ok(hasher.finish()),

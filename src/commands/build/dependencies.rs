@@ -113,12 +113,10 @@ impl Build<'_> {
             let wheels: Vec<Digest> = fetched.iter().map(identity).collect();
             self.dependencies_key(&wheels, &base.target, maker.as_ref())
         });
+        let mut wheels = Vec::new();
         let layer = self.layer(&key, created_by, || {
-            let mut wheels = Vec::new();
             for file in &fetched {
-                let wheel = Wheel::open(&file.path, &file.file_name.to_string())?;
-                self.check_record(&wheel, &file.digest)?;
-                wheels.push(wheel);
+                wheels.push(Wheel::open(&file.path, &file.file_name.to_string())?);
             }
             let tree = self.install(&wheels, &base.target)?;
             let tree = match &maker {
@@ -126,6 +124,11 @@ impl Build<'_> {
                 None => tree,
             };
             over_base(tree, base)
+        });
+        // The layer's pipeline checks every file against RECORD and knows no wheels: find the one to name.
+        let layer = layer.map_err(|error| {
+            let fault = wheels.iter().find_map(|wheel| wheel.verify_record().err());
+            fault.map_or(error, Into::into)
         })?;
         self.progress.done(
             "Dependencies",
@@ -148,16 +151,6 @@ impl Build<'_> {
             self.progress.warn(warning);
         }
         Ok(installed.tree)
-    }
-
-    /// RECORD is checked once for each wheel and machine: its answer holds as long as the wheel's bytes do.
-    fn check_record(&self, wheel: &Wheel, digest: &Digest) -> anyhow::Result<()> {
-        let key = Digest::of(format!("record of {digest} checked, 1").as_bytes());
-        if self.store.memo(&key).is_none() {
-            wheel.verify_record()?;
-            self.store.remember(&key, b"")?;
-        }
-        Ok(())
     }
 
     /// Stands for everything that decides the bytes of the dependencies layer.

@@ -172,6 +172,7 @@ fn member_of(archive: &Arc<RandomFile>, central: &Central, offset: u64) -> Resul
         compressed_size: central.compressed_size,
         size: central.size,
         crc32: central.crc32,
+        digest: None,
         method,
     })
 }
