@@ -125,7 +125,7 @@ impl Error {
             Self::Tag { tags, path, .. } if !tags.is_empty() => {
                 let first = &tags[0];
                 Some(format!(
-                    "there are {}: for example --base oci:{}:{first}",
+                    "its tags: {}; for example --base oci:{}:{first}",
                     tags.join(", "),
                     path.display()
                 ))

@@ -95,7 +95,7 @@ pub enum Error {
     #[error("there is no base recipe `{0}`")]
     Unknown(String),
     /// The file cannot be read.
-    #[error("recipe {name}")]
+    #[error("cannot read recipe {name}")]
     Read {
         /// The file.
         name: String,

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::layer::Compression;
+use crate::lock::Resolver;
 use crate::platform::Platform;
-use crate::project::settings::{self, Compression, Port, Resolver, Settings};
+use crate::project::settings::{self, Port, Settings};
 use crate::python::{ExtraName, GroupName};
 use crate::tree::Owner;
 
@@ -112,7 +114,7 @@ pub struct BuildArgs {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<String>,
     /// Tag of the image; can be repeated [default: latest]
-    #[arg(short, long, value_name = "TAG")]
+    #[arg(short, long, value_name = "TAG", value_parser = tag)]
     pub tag: Vec<String>,
     /// The base: recipe:NAME, recipe:FILE or oci:DIR[:TAG] [default: the recipe that fits the Python version]
     #[arg(long, value_name = "REF", help_heading = "Base")]
@@ -145,7 +147,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE", help_heading = "Dependencies")]
     pub lock: Option<PathBuf>,
     /// What resolves requirements where there is no lock [default: uv] [possible values: uv, pip]
-    #[arg(long, value_name = "RESOLVER", help_heading = "Dependencies")]
+    #[arg(long, value_name = "RESOLVER", value_parser = settings::resolver, help_heading = "Dependencies")]
     pub resolver: Option<Resolver>,
     /// Resolve again although an earlier resolution or base is still fresh
     #[arg(long, visible_alias = "pull", help_heading = "Dependencies")]
@@ -184,7 +186,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "DIR", value_parser = settings::workdir, help_heading = "Image")]
     pub workdir: Option<String>,
     /// Compression of the layers [default: gzip] [possible values: gzip, zstd]
-    #[arg(long, value_name = "NAME", help_heading = "Image")]
+    #[arg(long, value_name = "NAME", value_parser = settings::compression, help_heading = "Image")]
     pub compression: Option<Compression>,
     /// Add byte-code, so that the app starts faster
     #[arg(long, help_heading = "Image")]
@@ -200,6 +202,10 @@ pub struct Words(Vec<String>);
 
 fn words(text: &str) -> Result<Words, settings::SettingError> {
     settings::split_words(text).map(Words)
+}
+
+fn tag(text: &str) -> Result<String, crate::reference::ReferenceError> {
+    crate::reference::check_tag(text).map(|()| text.to_owned())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

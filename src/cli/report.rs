@@ -26,7 +26,7 @@ fn render(error: &anyhow::Error, colour: bool) -> String {
     let mut text = String::new();
     let mut last = String::new();
     for (depth, link) in error.chain().enumerate() {
-        let message = link.to_string();
+        let message = own_words(&link.to_string(), &text);
         // Wrappers that only pass a message on would say everything twice.
         if depth > 0 && last.ends_with(&message) {
             continue;
@@ -54,6 +54,27 @@ fn render(error: &anyhow::Error, colour: bool) -> String {
         );
     }
     text
+}
+
+/// What the system said, without the path that the library puts round it where the lines above name it already:
+/// "failed to open file `PATH`: No such file or directory (os error 2)", "No space left on device at path "PATH"".
+fn own_words(message: &str, above: &str) -> String {
+    let named = |path: &str| above.contains(path);
+    let without_action = message
+        .strip_prefix("failed to ")
+        .and_then(|rest| rest.split_once('`')?.1.split_once("`: "))
+        .filter(|(path, _)| {
+            named(path) || above.contains(path.rsplit_once('/').map_or(*path, |(parent, _)| parent))
+        })
+        .map_or(message, |(_, own)| own);
+    // Temporary files have names that tell nobody anything.
+    let without_path = without_action
+        .split_once(" at path \"")
+        .map_or(without_action, |(own, _)| own);
+    let number = without_path
+        .rfind(" (os error ")
+        .filter(|_| without_path.ends_with(')'));
+    without_path[..number.unwrap_or(without_path.len())].to_owned()
 }
 
 /// What the user can do about one link of the chain, if its type knows.

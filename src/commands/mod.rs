@@ -22,6 +22,14 @@ pub enum Error {
     /// One platform was asked for twice.
     #[error("platform {0} is given twice")]
     PlatformTwice(crate::platform::Platform),
+    /// A pattern of `exclude` that is none.
+    #[error("exclude: `{pattern}` is not a pattern: {problem}")]
+    Exclude {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A variable holds something else than it must.
     #[error("{name}={value} is not a number of seconds since 1970")]
     SourceDateEpoch {

@@ -137,8 +137,9 @@ pub fn build_wheel(
         .arguments(["--out-dir".into(), out.clone(), "--python".into(), python.clone()])
         .arguments([source]);
     // Nothing of uv's own settings that changes what is built.
-    run.variables
-        .retain(|name, _| !matches!(name.as_str(), "UV_CONFIG_FILE" | "UV_NO_BUILD" | "UV_OFFLINE"));
+    run.variables.retain(|name, _| {
+        !matches!(name.as_str(), "UV_CONFIG_FILE" | "UV_NO_BUILD" | "UV_OFFLINE") && !is_secret(name)
+    });
     let output = run.output()?;
     if !output.success {
         return Err(Error::Build {
@@ -188,6 +189,13 @@ fn variables(home: &Path, tools: &Tools<'_>) -> BTreeMap<String, String> {
         variables.insert(name.to_owned(), value.to_owned());
     }
     variables
+}
+
+/// Whether a variable of uv's holds a credential and nothing else. The package's own code runs with these variables: what
+/// its build requires must come from indexes that need none of them.
+fn is_secret(name: &str) -> bool {
+    let ends = ["_PASSWORD", "_USERNAME", "_TOKEN"];
+    name.starts_with("UV_PUBLISH_") || (name.starts_with("UV_") && ends.iter().any(|end| name.ends_with(end)))
 }
 
 fn only_wheel(directory: &Path) -> Option<(PathBuf, WheelFilename)> {

@@ -46,9 +46,11 @@ pub enum Error {
         /// The lock's environments.
         environments: String,
     },
-    /// The lock does not know an extra or group.
-    #[error("the lock has no {kind} `{name}`")]
+    /// The lock or project does not know an extra or group.
+    #[error("{place} has no {kind} `{name}`")]
     Unknown {
+        /// Who should have it.
+        place: String,
         /// `extra` or `dependency group`.
         kind: &'static str,
         /// What was asked for.
@@ -271,8 +273,11 @@ impl Error {
             }
             Self::Store(source) => return source.hint(),
             Self::Requirements(source) => return source.hint(),
-            Self::Unknown { kind, known, .. } if known.is_empty() => {
-                return Some(format!("it has no {kind}s; lock again with the {kind} included"));
+            Self::Unknown {
+                place, kind, known, ..
+            } if known.is_empty() => {
+                let again = format!("lock again with the {kind} included");
+                return (place == "the lock").then_some(again);
             }
             Self::Unknown { known, .. } => return Some(format!("it has: {}", known.join(", "))),
             Self::LockPython { .. } | Self::LockEnvironment { .. } | Self::PackagePython { .. } => {

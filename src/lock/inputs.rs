@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{Error, Request};
 use crate::digest::Digest;
 use crate::environment::Environment;
-use crate::python::PackageName;
 use crate::python::requirements::{Requirements, Sources};
+use crate::python::tables::TableError;
+use crate::python::{DependencyGroups, PackageName, ProjectTable};
 
 /// All texts that go into a resolution, in a fixed order.
 pub(super) fn texts(request: &Request) -> Result<Vec<String>, Error> {
@@ -115,6 +116,52 @@ pub(super) fn requirements(request: &Request, environment: &Environment) -> Resu
     let constraints = Requirements::read(&request.constraints, sources).map_err(Error::Requirements)?;
     all.files.extend(constraints.files);
     Ok(all)
+}
+
+/// Checks what pyproject.toml says: uv would try to build a project whose requirements it cannot read.
+pub(super) fn check_project(request: &Request) -> Result<(), Error> {
+    let Some(file) = &request.pyproject else {
+        return Ok(());
+    };
+    let path = request.directory.join(file);
+    let text = read(&path)?;
+    let fault = |error: TableError| Error::LockFile {
+        path: path.clone(),
+        line: error.line,
+        problem: error.problem,
+    };
+    let extras = ProjectTable::extras(&text).map_err(fault)?;
+    let groups = DependencyGroups::parse(&text).map_err(fault)?;
+    let place = path.display().to_string();
+    // A build backend may know more extras.
+    let is_dynamic = extras.is_empty() && text.contains("optional-dependencies");
+    if !is_dynamic {
+        check_known(&place, "extra", &request.extras, &extras.into_keys().collect())?;
+    }
+    check_known(
+        &place,
+        "dependency group",
+        &request.groups,
+        &groups.names().cloned().collect(),
+    )
+}
+
+/// Fails if something is asked for that is not there. `place` is what should have it.
+pub(super) fn check_known<T: Ord + ToString>(
+    place: &str,
+    kind: &'static str,
+    asked: &BTreeSet<T>,
+    known: &BTreeSet<T>,
+) -> Result<(), Error> {
+    match asked.difference(known).next() {
+        None => Ok(()),
+        Some(unknown) => Err(Error::Unknown {
+            place: place.to_owned(),
+            kind,
+            name: unknown.to_string(),
+            known: known.iter().map(ToString::to_string).collect(),
+        }),
+    }
 }
 
 /// The hashes that requirements demand, by package.

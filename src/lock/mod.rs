@@ -208,6 +208,9 @@ pub fn of(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock,
     }
     let nothing = request.requirements.is_empty() && request.inline.is_empty() && request.pyproject.is_none();
     if nothing {
+        let place = "the project";
+        inputs::check_known(place, "extra", &request.extras, &BTreeSet::new())?;
+        inputs::check_known(place, "dependency group", &request.groups, &BTreeSet::new())?;
         return Ok(Lock::default());
     }
     if request.locked {

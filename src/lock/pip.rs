@@ -208,6 +208,7 @@ fn add_group(
 
 fn unknown(kind: &'static str, name: &str, known: Option<&toml::Table>) -> Error {
     Error::Unknown {
+        place: "pyproject.toml".to_owned(),
         kind,
         name: name.to_owned(),
         known: known.map(|t| t.keys().cloned().collect()).unwrap_or_default(),

@@ -31,6 +31,7 @@ struct Note {
 /// Resolves the requirements for a target with uv, or gives what is remembered of an earlier time.
 pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock, Error> {
     let requirements = inputs::requirements(request, tools.environment)?;
+    inputs::check_project(request)?;
     let texts = inputs::texts(request)?;
     let settings = Settings::load(tools.environment);
     let variables = settings.for_uv(tools.environment, own_index(request, &requirements));

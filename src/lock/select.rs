@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pep440_rs::Version;
 
+use super::inputs::check_known;
 use super::{Artifact, Content, Error, Lock, Package, Vcs};
 use crate::digest::Digest;
 use crate::python::markers::MarkerError;
@@ -85,9 +86,9 @@ impl Lock {
         } else {
             groups
         };
-        check_known("extra", extras, &self.extras)?;
+        check_known("the lock", "extra", extras, &self.extras)?;
         let known = self.groups.union(&self.default_groups).cloned().collect();
-        check_known("dependency group", groups, &known)?;
+        check_known("the lock", "dependency group", groups, &known)?;
         self.check_target(target)?;
         let environment = MarkerEnvironment::of(target);
         let tags = Tags::of(target);
@@ -157,21 +158,6 @@ fn marker_fault(what: &str, source: MarkerError) -> Error {
     Error::Marker {
         what: what.to_owned(),
         source,
-    }
-}
-
-fn check_known<T: Ord + ToString>(
-    kind: &'static str,
-    asked: &BTreeSet<T>,
-    known: &BTreeSet<T>,
-) -> Result<(), Error> {
-    match asked.difference(known).next() {
-        None => Ok(()),
-        Some(unknown) => Err(Error::Unknown {
-            kind,
-            name: unknown.to_string(),
-            known: known.iter().map(ToString::to_string).collect(),
-        }),
     }
 }
 

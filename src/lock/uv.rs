@@ -86,7 +86,7 @@ impl Uv {
         Ok(Self {
             program,
             version: VERSION.to_owned(),
-            cache: Some(tools.store.root().join("uv")),
+            cache: Some(tools.store.root().join(crate::store::UV_CACHE)),
         })
     }
 

@@ -274,23 +274,69 @@ fn leftover_file(name: &str, path: &Path) -> Result<Option<Reason>, Error> {
     if key_name || (["pem", "key"].contains(&extension) && holds_private_key(path)?) {
         return Ok(Some(Reason::Secret));
     }
+    if holds_index_password(name, extension, path)? {
+        return Ok(Some(Reason::Secret));
+    }
     Ok(None)
+}
+
+/// Whether a file that tells where packages come from holds a password or token in a URL.
+fn holds_index_password(name: &str, extension: &str, path: &Path) -> Result<bool, Error> {
+    const NAMES: [&str; 8] = [
+        "Pipfile",
+        "Pipfile.lock",
+        "pdm.lock",
+        "poetry.lock",
+        "pylock.toml",
+        "pyproject.toml",
+        "uv.lock",
+        "uv.toml",
+    ];
+    let known = NAMES.contains(&name) || (name.starts_with("pylock.") && extension == "toml");
+    let requirements = ["txt", "in"].contains(&extension);
+    if !known && !requirements {
+        return Ok(false);
+    }
+    let text = start_of(path)?;
+    // Any text file may be a requirements file; then it is an option or a reference that has the URL.
+    let counts = |line: &str| known || line.trim_start().starts_with('-') || line.contains(" @ ");
+    Ok(text.lines().any(|line| {
+        counts(line)
+            && line
+                .match_indices("://")
+                .any(|(at, _)| has_password(&line[..at], &line[at + 3..]))
+    }))
+}
+
+/// Whether what follows `scheme://` names a password or token, not merely a variable.
+fn has_password(scheme: &str, rest: &str) -> bool {
+    if !scheme.ends_with("http") && !scheme.ends_with("https") {
+        return false;
+    }
+    let end = rest.find(|c: char| c.is_whitespace() || "/?#\"'".contains(c));
+    let Some((user, _)) = rest[..end.unwrap_or(rest.len())].rsplit_once('@') else {
+        return false;
+    };
+    let secret = user.split_once(':').map_or(user, |(_, password)| password);
+    !secret.is_empty() && !secret.starts_with('$') && user != "git"
 }
 
 /// Whether a file holds a private key in PEM (RFC 7468): certificates have the same file names.
 fn holds_private_key(path: &Path) -> Result<bool, Error> {
+    start_of(path).map(|text| text.contains("PRIVATE KEY-----"))
+}
+
+/// The first MiB of a file; nothing of what is none.
+fn start_of(path: &Path) -> Result<String, Error> {
     use std::io::Read as _;
-    let Ok(metadata) = fs_err::metadata(path) else {
-        return Ok(false);
-    };
-    if !metadata.is_file() {
-        return Ok(false);
-    }
+    let is_file = fs_err::metadata(path).is_ok_and(|metadata| metadata.is_file());
     let mut start = Vec::new();
-    fs_err::File::open(path)
-        .and_then(|file| file.take(64 << 10).read_to_end(&mut start))
-        .map_err(Error::Io)?;
-    Ok(String::from_utf8_lossy(&start).contains("PRIVATE KEY-----"))
+    if is_file {
+        fs_err::File::open(path)
+            .and_then(|file| file.take(1 << 20).read_to_end(&mut start))
+            .map_err(Error::Io)?;
+    }
+    Ok(String::from_utf8_lossy(&start).into_owned())
 }
 
 /// Patterns of a setting, in gitignore's syntax, from the project's root.

@@ -60,6 +60,16 @@ impl ProjectTable {
         project.map(Self::of_table).transpose()
     }
 
+    /// `optional-dependencies`, after a check of `dependencies`; what else is wrong is for those to say who use it.
+    pub fn extras(text: &str) -> Result<BTreeMap<ExtraName, Vec<Requirement>>, TableError> {
+        let document = tables::parse(text)?;
+        let Some(table) = Table::top(text, document.get_ref()).table("project", "[project]")? else {
+            return Ok(BTreeMap::new());
+        };
+        table.list("dependencies", str::parse::<Requirement>)?;
+        optional_dependencies(table)
+    }
+
     /// Whether a field is left to the build backend.
     pub fn is_dynamic(&self, field: &str) -> bool {
         self.dynamic.iter().any(|f| f == field)

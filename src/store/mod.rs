@@ -15,6 +15,9 @@ pub use entry::{Added, NewEntry};
 
 use crate::digest::Digest;
 
+/// The directory of the cache of the uv that pyoci fetched.
+pub const UV_CACHE: &str = "uv";
+
 /// What kind of thing an entry is; each kind has a directory of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -221,6 +224,12 @@ impl Store {
             remove_older(&root.join(kind.directory()), cutoff, &mut removed).map_err(fault)?;
         }
         remove_older(&root.join("memos"), cutoff, &mut removed).map_err(fault)?;
+        // uv's own cache hangs together: it goes as a whole.
+        let uv = root.join(UV_CACHE);
+        if newest(&uv).map_err(fault)?.is_some_and(|newest| newest < cutoff) {
+            remove_older(&uv, cutoff, &mut removed).map_err(fault)?;
+            fs_err::remove_dir_all(&uv).map_err(fault)?;
+        }
         // Nobody else holds the lock, so nobody works in tmp.
         fs_err::remove_dir_all(root.join("tmp")).map_err(fault)?;
         fs_err::create_dir(root.join("tmp")).map_err(fault)?;
@@ -263,6 +272,25 @@ fn set_used_now(file: &File) -> io::Result<()> {
     // The time of use is the file system's business; it reaches no output.
     #[allow(clippy::disallowed_methods, reason = "cache bookkeeping; reaches no image")]
     file.set_times(std::fs::FileTimes::new().set_modified(SystemTime::now()))
+}
+
+/// When the last of the files of a directory was written; `None` if there is no file.
+fn newest(directory: &Path) -> io::Result<Option<SystemTime>> {
+    let entries = match fs_err::read_dir(directory) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    let mut last = None;
+    for entry in entries {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        last = last.max(if metadata.is_dir() {
+            newest(&entry.path())?
+        } else {
+            Some(metadata.modified()?)
+        });
+    }
+    Ok(last)
 }
 
 fn remove_older(directory: &Path, cutoff: SystemTime, removed: &mut (u64, u64)) -> io::Result<()> {

@@ -9,12 +9,12 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use super::Build;
 use super::app::over_base;
 use crate::bytecode::Maker;
+use crate::commands::Error;
 use crate::digest::Digest;
 use crate::image::Base;
 use crate::layer::{self, Compression, Layer};
-use crate::lock::{self, FetchedWheel, Request, Resolver, Selected};
+use crate::lock::{self, FetchedWheel, Request, Selected};
 use crate::paths::TreePath;
-use crate::project::settings::Resolver as ResolverSetting;
 use crate::project::{Project, RequirementSource, runtime};
 use crate::python::Target;
 use crate::tree::Tree;
@@ -33,10 +33,7 @@ impl Build<'_> {
             directory: root.clone(),
             extras: settings.extras.iter().cloned().collect(),
             groups: settings.groups.iter().cloned().collect(),
-            resolver: match settings.resolver {
-                Some(ResolverSetting::Pip) => Resolver::Pip,
-                Some(ResolverSetting::Uv) | None => Resolver::Uv,
-            },
+            resolver: settings.resolver.unwrap_or_default(),
             no_build: settings.no_build.unwrap_or(false),
             offline: settings.offline.unwrap_or(false),
             upgrade: self.upgrade,
@@ -102,7 +99,7 @@ impl Build<'_> {
         if let Some(layer) = key.as_ref().and_then(|key| self.store.layer(key, created_by)) {
             self.progress.done(
                 "Dependencies",
-                format!("{} packages, {}, unchanged", selected.len(), size_of(&layer)),
+                format!("{}, {}, unchanged", packages(selected.len()), size_of(&layer)),
             );
             return Ok(Some(layer));
         }
@@ -132,7 +129,7 @@ impl Build<'_> {
         })?;
         self.progress.done(
             "Dependencies",
-            format!("{} packages, {}", selected.len(), size_of(&layer)),
+            format!("{}, {}", packages(selected.len()), size_of(&layer)),
         );
         Ok(Some(layer))
     }
@@ -213,12 +210,23 @@ pub(super) fn size_of(layer: &Layer) -> String {
     indicatif::DecimalBytes(layer.blob.descriptor.size).to_string()
 }
 
-fn excluded(patterns: &[String]) -> anyhow::Result<GlobSet> {
+/// The patterns of `exclude`.
+pub(super) fn excluded(patterns: &[String]) -> Result<GlobSet, Error> {
+    let refused = |pattern: &str, error: &globset::Error| Error::Exclude {
+        pattern: pattern.to_owned(),
+        problem: error.kind().to_string(),
+    };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        set.add(Glob::new(pattern)?);
+        set.add(Glob::new(pattern).map_err(|error| refused(pattern, &error))?);
     }
-    Ok(set.build()?)
+    set.build().map_err(|error| refused(&patterns.join(", "), &error))
+}
+
+/// `1 package`, `2 packages`.
+fn packages(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} package{plural}")
 }
 
 /// A package as reports list it.

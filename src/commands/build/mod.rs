@@ -17,11 +17,11 @@ use crate::debian::{self, Mirrors, Reuse};
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::image::{Base, Image, Index, assemble};
-use crate::layer::{Compression, Options as LayerOptions};
+use crate::layer::Options as LayerOptions;
 use crate::platform::{Architecture, Platform};
 use crate::progress::Progress;
 use crate::project::Project;
-use crate::project::settings::{Compression as CompressionSetting, Settings};
+use crate::project::settings::Settings;
 use crate::reference::ImageReference;
 use crate::sink::layout;
 use crate::store::Store;
@@ -67,6 +67,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let project = Project::discover(&order.path, given)?;
     let destination = Destination::of(&project.settings, environment)?;
     layout::check(&destination.directory)?;
+    dependencies::excluded(&project.settings.exclude)?;
     let offline = project.settings.offline.unwrap_or(false);
     let build = Build {
         store: Store::open(&super::cache::directory(environment)?)?,
@@ -81,10 +82,14 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     };
     let mut images = Vec::new();
     let mut reports = Vec::new();
-    for platform in platforms(&build.project.settings)? {
-        let (image, report) = build
-            .platform(platform)
-            .with_context(|| format!("cannot build for {platform}"))?;
+    let platforms = platforms(&build.project.settings)?;
+    for platform in &platforms {
+        let result = build.platform(*platform);
+        // One platform alone needs no naming: the cause is then the error.
+        let (image, report) = match platforms.len() {
+            1 => result?,
+            _ => result.with_context(|| format!("cannot build for {platform}"))?,
+        };
         images.push(image);
         reports.push(report);
     }
@@ -215,7 +220,7 @@ impl Build<'_> {
         let mirrors = Mirrors::new(
             &mirror
                 .parse()
-                .with_context(|| format!("Debian mirror `{mirror}`"))?,
+                .with_context(|| format!("`{mirror}` is not the URL of a Debian mirror"))?,
         );
         let reuse = match (settings.offline, self.upgrade) {
             (Some(true), _) => Reuse::Always,
@@ -240,13 +245,9 @@ fn layer_options(
     settings: &Settings,
     environment: &Environment,
 ) -> anyhow::Result<LayerOptions> {
-    let compression = match settings.compression {
-        None | Some(CompressionSetting::Gzip) => Compression::Gzip,
-        Some(CompressionSetting::Zstd) => Compression::Zstd,
-    };
     Ok(LayerOptions {
         mtime: source_date_epoch(environment)?,
-        compression,
+        compression: settings.compression.unwrap_or_default(),
         threads: order.threads,
     })
 }

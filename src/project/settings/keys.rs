@@ -2,7 +2,8 @@
 
 use super::Settings;
 use super::value::{
-    SettingError, boolean, command, map, owner, path, paths, port, python, text, texts, variables, workdir,
+    SettingError, boolean, command, compression, map, owner, path, paths, port, python, resolver, text,
+    texts, variables, workdir,
 };
 use crate::project::document::{Node, Value};
 
@@ -108,7 +109,7 @@ impl Settings {
             "extras" => self.extras = parsed(node)?,
             "groups" => self.groups = parsed(node)?,
             "lock" => self.lock = Some(path(node)?),
-            "resolver" => self.resolver = Some(text(node)?.parse()?),
+            "resolver" => self.resolver = Some(resolver(&text(node)?)?),
             "no-build" => self.no_build = Some(boolean(node)?),
             "package" => self.package = Some(boolean(node)?),
             "entrypoint" => self.entrypoint = Some(command(node)?),
@@ -118,7 +119,7 @@ impl Settings {
             "ports" => self.ports = super::value::list(node, port)?,
             "user" => self.user = Some(owner(&text(node)?)?),
             "workdir" => self.workdir = Some(workdir(&text(node)?)?),
-            "compression" => self.compression = Some(text(node)?.parse()?),
+            "compression" => self.compression = Some(compression(&text(node)?)?),
             "compile" => self.compile = Some(boolean(node)?),
             "exclude" => self.exclude = texts(node)?,
             "ignore" => self.ignore = texts(node)?,

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use super::document::{Document, Node};
 use super::error::Error;
 use crate::environment::Environment;
+use crate::layer::Compression;
+use crate::lock::Resolver;
 use crate::platform::Platform;
 use crate::python::{ExtraName, GroupName};
 use crate::tree::Owner;
 
 pub use keys::KEYS;
-pub use value::{Compression, Port, Resolver, SettingError, owner, python, split_words, workdir};
+pub use value::{Port, SettingError, compression, owner, python, resolver, split_words, workdir};
 
 /// All settings of a build. `None` and empty mean "not said": the next source below decides.
 ///

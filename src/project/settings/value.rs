@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::layer::Compression;
+use crate::lock::Resolver;
 use crate::project::document::{Node, Value};
 use crate::tree::Owner;
 
@@ -17,45 +19,21 @@ fn fail<T>(message: impl Into<String>) -> Result<T, SettingError> {
     Err(SettingError(message.into()))
 }
 
-/// What resolves requirements where there is no lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolver {
-    /// `uv pip compile`.
-    Uv,
-    /// The host's pip.
-    Pip,
-}
-
-impl FromStr for Resolver {
-    type Err = SettingError;
-
-    fn from_str(text: &str) -> Result<Self, SettingError> {
-        match text {
-            "uv" => Ok(Self::Uv),
-            "pip" => Ok(Self::Pip),
-            _ => fail(format!("expected \"uv\" or \"pip\", found {text:?}")),
-        }
+/// What resolves requirements where there is no lock: `uv` or `pip`.
+pub fn resolver(text: &str) -> Result<Resolver, SettingError> {
+    match text {
+        "uv" => Ok(Resolver::Uv),
+        "pip" => Ok(Resolver::Pip),
+        _ => fail(format!("expected `uv` or `pip`, found `{text}`")),
     }
 }
 
-/// How layers are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// gzip, the wheels' streams carried over.
-    Gzip,
-    /// zstd.
-    Zstd,
-}
-
-impl FromStr for Compression {
-    type Err = SettingError;
-
-    fn from_str(text: &str) -> Result<Self, SettingError> {
-        match text {
-            "gzip" => Ok(Self::Gzip),
-            "zstd" => Ok(Self::Zstd),
-            _ => fail(format!("expected \"gzip\" or \"zstd\", found {text:?}")),
-        }
+/// How layers are compressed: `gzip` or `zstd`.
+pub fn compression(text: &str) -> Result<Compression, SettingError> {
+    match text {
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        _ => fail(format!("expected `gzip` or `zstd`, found `{text}`")),
     }
 }
 
@@ -90,7 +68,10 @@ impl fmt::Display for Port {
 }
 
 fn expected<T>(what: &str, node: &Node) -> Result<T, SettingError> {
-    fail(format!("expected {what}, found {}", node.kind()))
+    match &node.value {
+        Value::Text(text) => fail(format!("expected {what}, found `{text}`")),
+        _ => fail(format!("expected {what}, found {}", node.kind())),
+    }
 }
 
 pub(super) fn text(node: &Node) -> Result<String, SettingError> {
@@ -171,13 +152,17 @@ pub(super) fn port(node: &Node) -> Result<Port, SettingError> {
 /// A command: an array of words, or one text split as a shell splits words.
 pub(super) fn command(node: &Node) -> Result<Vec<String>, SettingError> {
     let words = match &node.value {
-        Value::Text(text) => split_words(text)?,
+        Value::Text(text) => return split_words(text),
         Value::Array(_) => list(node, |item| match item.text() {
             Some(text) => Ok(text.to_owned()),
             None => expected("a string", item),
         })?,
         _ => return expected("a string or an array of strings", node),
     };
+    whole(words)
+}
+
+fn whole(words: Vec<String>) -> Result<Vec<String>, SettingError> {
     match words.first() {
         None => fail("the command is empty"),
         Some(first) if first.is_empty() => fail("the command's first word is empty"),
@@ -186,9 +171,9 @@ pub(super) fn command(node: &Node) -> Result<Vec<String>, SettingError> {
     }
 }
 
-/// Splits a text as a POSIX shell splits words: quotes and backslashes, no expansion. For `--entrypoint`.
+/// A command: a text split as a POSIX shell splits words: quotes and backslashes, no expansion. For `--entrypoint`.
 pub fn split_words(text: &str) -> Result<Vec<String>, SettingError> {
-    shlex::split(text).ok_or_else(|| SettingError("a quote is not closed".into()))
+    whole(shlex::split(text).ok_or_else(|| SettingError("a quote is not closed".into()))?)
 }
 
 /// `3.13`, or `3.13.5` of which only `3.13` counts.
