@@ -112,10 +112,14 @@ impl Error {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unsupported(_) => Some(
-                "copy it to a layout first: skopeo copy docker://… oci:DIR:TAG, then --base oci:DIR:TAG"
-                    .to_owned(),
-            ),
+            Self::Unsupported(reference) => {
+                let archive =
+                    reference.starts_with("oci-archive:") || reference.starts_with("docker-archive:");
+                let transport = if archive { "" } else { "docker://" };
+                Some(format!(
+                    "copy it to a layout: `skopeo copy {transport}{reference} oci:base:latest`, then `--base oci:base:latest`"
+                ))
+            }
             Self::NoDefault(_) => Some("name one with --base".to_owned()),
             Self::Recipe(e) => e.hint(),
             Self::Debian(e) => e.hint(),

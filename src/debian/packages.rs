@@ -220,7 +220,9 @@ impl Index {
         let listed = self.by_name.get(name).into_iter().flatten();
         // What is kept was read once without fault.
         listed.filter_map(|listed| {
-            let stanza = Stanzas::new(self.text[listed.text.clone()].as_bytes()).next()?.ok()?;
+            let stanza = Stanzas::new(self.text[listed.text.clone()].as_bytes())
+                .next()?
+                .ok()?;
             Package::read(&stanza, &self.archives[listed.archive]).ok()
         })
     }

@@ -1,6 +1,7 @@
 //! What a Target takes of a lock: one file for each package (PEP 751, "Installation").
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use pep440_rs::Version;
 
@@ -43,6 +44,14 @@ impl Selected {
     /// Name and version, as errors say it.
     pub fn title(&self) -> String {
         title(&self.name, self.version.as_ref())
+    }
+
+    /// Whether it is the source directory at `root` (absolute, links resolved).
+    pub fn is_directory(&self, root: &Path) -> bool {
+        let Source::Directory(path) = &self.source else {
+            return false;
+        };
+        path == root || fs_err::canonicalize(path).is_ok_and(|path| path == root)
     }
 
     /// Stands for what will be installed, before it is fetched: the wheel's own digest, or one made from what it is
@@ -272,4 +281,38 @@ fn no_wheel(package: &Package, wheels: &[Artifact], target: &Target) -> Error {
 fn fits_platform(wheel: &WheelFilename, target: &Target) -> bool {
     let tags = Tags::of(target);
     wheel.platform_tags.iter().any(|p| tags.platforms().contains(p))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pylock;
+    use super::*;
+    use crate::platform::{Architecture, Platform};
+    use crate::python::Libc;
+
+    #[test]
+    fn the_projects_own_directory_in_its_lock_is_known_by_any_path_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs_err::canonicalize(directory.path()).unwrap();
+        fs_err::create_dir(root.join("libs")).unwrap();
+        std::os::unix::fs::symlink(&root, root.join("libs/up")).unwrap();
+        // As `uv export` and `pip lock -e .` write it: without a version.
+        let text = "lock-version = '1.0'\ncreated-by = 'pip'\n\
+            [[packages]]\nname = 'a'\ndirectory = { path = '.', editable = true }\n\
+            [[packages]]\nname = 'b'\ndirectory = { path = 'libs/up' }\n\
+            [[packages]]\nname = 'c'\ndirectory = { path = 'libs' }\n";
+        fs_err::write(root.join("pylock.toml"), text).unwrap();
+        let target = Target {
+            platform: Platform::linux(Architecture::Amd64),
+            libc: Libc::Glibc { major: 2, minor: 41 },
+            python: (3, 13),
+            python_full: None,
+            interpreter: "/usr/bin/python3".to_owned(),
+        };
+        let none = (BTreeSet::new(), BTreeSet::new());
+        let lock = pylock::read(&root.join("pylock.toml")).unwrap();
+        let selected = lock.select(&target, &none.0, &none.1).unwrap();
+        let own: Vec<bool> = selected.iter().map(|s| s.is_directory(&root)).collect();
+        assert_eq!(own, [true, true, false]);
+    }
 }

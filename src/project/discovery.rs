@@ -33,7 +33,11 @@ pub struct Requirements {
 
 /// Lock files of other tools and the command that turns each into something that is read.
 const FOREIGN_LOCKS: [(&str, &str); 4] = [
-    ("uv.lock", "uv export --format pylock.toml -o pylock.toml"),
+    // Without `--no-dev` the development tools would be locked as if the app needed them.
+    (
+        "uv.lock",
+        "uv export --format pylock.toml --no-dev -o pylock.toml",
+    ),
     ("pdm.lock", "pdm export --format pylock -o pylock.toml"),
     (
         "poetry.lock",
@@ -283,7 +287,7 @@ mod tests {
             error
                 .hint()
                 .unwrap()
-                .contains("uv export --format pylock.toml -o pylock.toml")
+                .contains("uv export --format pylock.toml --no-dev -o pylock.toml")
         );
         let error = choose(&["pylock.b.toml", "pylock.a.toml"], &none).unwrap_err();
         assert_eq!(error.hint().unwrap(), "choose one: --lock pylock.a.toml");

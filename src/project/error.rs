@@ -165,6 +165,8 @@ pub enum Error {
         name: String,
         /// What was seen and why it was not taken.
         candidates: Vec<String>,
+        /// What the user probably means.
+        likely: String,
     },
     /// The project's own wheel cannot be installed.
     #[error("the project's own wheel cannot be installed")]
@@ -201,8 +203,10 @@ impl Error {
             Self::Command { .. } => Some(
                 "give the command as a list of words: entrypoint = [\"python3\", \"-m\", \"app\"]".into(),
             ),
-            Self::NoStart { candidates, .. } => {
-                let mut hint = "say it: --entrypoint \"python3 -m app\"".to_owned();
+            Self::NoStart {
+                candidates, likely, ..
+            } => {
+                let mut hint = format!("say it: --entrypoint {likely:?}");
                 if !candidates.is_empty() {
                     hint += "; seen: ";
                     hint += &candidates.join("; ");

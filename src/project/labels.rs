@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::Project;
 use super::document::Node;
+use super::{Distribution, Project};
 
 impl Project {
-    /// What the project's metadata says in the terms of the OCI image spec. A dynamic version is not among them.
+    /// What the project's metadata says in the terms of the OCI image spec. A dynamic version (and
+    /// the name in a setup.py) is the one of the distribution that was built.
     ///
     /// Whose names and e-mail addresses are in `authors` they are because `[project]` publishes them.
-    pub fn labels(&self) -> BTreeMap<String, String> {
+    pub fn labels(&self, distribution: Option<&Distribution>) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();
         let mut add = |name: &str, value: Option<String>| {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 labels.insert(format!("org.opencontainers.image.{name}"), value);
             }
         };
+        // The directory's name would do for a title, but an image must not depend on where its project lies.
+        add("title", distribution.map(|built| built.name().to_string()));
+        add("version", distribution.map(|built| built.version().to_owned()));
         let Some(project) = self
             .pyproject
             .as_ref()
@@ -24,7 +28,6 @@ impl Project {
             return labels;
         };
         let text = |key: &str| project.get(key).and_then(Node::text).map(str::to_owned);
-        // The directory's name would do for a title, but an image must not depend on where its project lies.
         add("title", text("name"));
         add("version", text("version"));
         add("description", text("description"));
@@ -82,13 +85,13 @@ fn normalise_label(label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::Settings;
+    use crate::project::{Packaging, Settings};
 
     #[test]
     fn labels_come_from_the_metadata_and_never_from_the_directory() {
         let directory = tempfile::tempdir().unwrap();
         let project = || Project::discover(directory.path(), Settings::default()).unwrap();
-        assert!(project().labels().is_empty());
+        assert!(project().labels(None).is_empty());
         let text = r#"
             [project]
             name = "demo"
@@ -102,7 +105,7 @@ mod tests {
         "#;
         fs_err::write(directory.path().join("pyproject.toml"), text).unwrap();
         let labels: Vec<_> = project()
-            .labels()
+            .labels(None)
             .into_iter()
             .map(|(key, value)| {
                 format!(
@@ -123,5 +126,24 @@ mod tests {
                 "version=1.2",
             ]
         );
+    }
+
+    #[test]
+    fn a_version_that_the_backend_computed_is_a_label_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let pyproject = |text: &str| fs_err::write(directory.path().join("pyproject.toml"), text).unwrap();
+        let project = || Project::discover(directory.path(), Settings::default()).unwrap();
+        pyproject("[project]\nname = 'Other.Name'\nversion = '2'\n");
+        let Packaging::Static(metadata) = project().packaging().unwrap() else {
+            panic!("the metadata is static");
+        };
+        let built = Distribution::Static(metadata);
+        pyproject("[project]\nname = 'Demo'\ndynamic = ['version']\n");
+        let labels = project().labels(Some(&built));
+        assert_eq!(labels["org.opencontainers.image.version"], "2");
+        assert_eq!(labels["org.opencontainers.image.title"], "Demo");
+        fs_err::remove_file(directory.path().join("pyproject.toml")).unwrap();
+        let labels = project().labels(Some(&built));
+        assert_eq!(labels["org.opencontainers.image.title"], "other-name");
     }
 }

@@ -15,7 +15,7 @@ use crate::image::Base;
 use crate::layer::{self, Compression, Layer};
 use crate::lock::{self, FetchedWheel, Request, Selected};
 use crate::paths::TreePath;
-use crate::project::{Project, RequirementSource, runtime};
+use crate::project::{Packaging, Project, RequirementSource, runtime};
 use crate::python::Target;
 use crate::tree::Tree;
 use crate::wheel::{self, InstallOptions, Wheel};
@@ -70,7 +70,13 @@ impl Build<'_> {
                 .choice("Ignored", format!("{}: {source} is there", name(ignored)));
         }
         let lock = lock::of(request, target, &self.lock_tools())?;
-        Ok(lock.select(target, &request.extras, &request.groups)?)
+        let mut selected = lock.select(target, &request.extras, &request.groups)?;
+        // A lock of the project, or `-e .`, names the project too. It is in the app layer already, importable and with
+        // its metadata: a second copy among the dependencies would be the one of the day when that layer was made.
+        if !matches!(self.project.packaging()?, Packaging::Files) {
+            selected.retain(|package| !package.is_directory(&self.project.root));
+        }
+        Ok(selected)
     }
 
     pub(super) fn lock_tools(&self) -> lock::Tools<'_> {

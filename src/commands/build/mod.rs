@@ -121,7 +121,8 @@ impl Build<'_> {
         let (reference, reason) = self.base_reference()?;
         let base = self
             .timings
-            .step("base", &name, || self.base(&reference, platform))?;
+            .step("base", &name, || self.base(&reference, platform))
+            .with_context(|| format!("cannot load the base {reference} ({reason})"))?;
         self.project.check_python(&base.target)?;
         self.progress
             .choice("Base", format!("{reference} ({reason}): {}", base.target));
@@ -145,7 +146,7 @@ impl Build<'_> {
         let app = self.timings.step("app", &name, || {
             self.app(files, distribution.as_ref(), &start, &base)
         })?;
-        let run = self.run(&base, &start, user);
+        let run = self.run(&base, distribution.as_ref(), &start, user);
         let added = [
             (LayerKind::StandardLibrary, library),
             (LayerKind::Dependencies, dependencies),

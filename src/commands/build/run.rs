@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Build;
 use crate::image::{Base, Run, UserChoice};
-use crate::project::{Start, runtime};
+use crate::project::{Distribution, Start, runtime};
 use crate::tree::Owner;
 
 /// The home of the user that pyoci adds where the base has no user of its own.
@@ -21,9 +21,15 @@ impl Build<'_> {
     }
 
     /// What goes into the image's config.
-    pub(super) fn run(&self, base: &Base, start: &Start, user: Owner) -> Run {
+    pub(super) fn run(
+        &self,
+        base: &Base,
+        distribution: Option<&Distribution>,
+        start: &Start,
+        user: Owner,
+    ) -> Run {
         let settings = &self.project.settings;
-        let described = self.project.labels();
+        let described = self.project.labels(distribution);
         let over = |given: &BTreeMap<String, String>| {
             let mut all = described.clone();
             all.extend(given.clone());

@@ -34,6 +34,8 @@ struct Clues<'a> {
     installed: &'a dyn Fn(&PackageName) -> bool,
     /// What was seen and not taken, for the error.
     seen: Vec<String>,
+    /// What the error's hint proposes.
+    likely: Option<String>,
 }
 
 impl Project {
@@ -58,6 +60,7 @@ impl Project {
             distribution,
             installed,
             seen: Vec::new(),
+            likely: None,
         };
         if let Some(start) = procfile::start(&mut clues)? {
             return Ok(start);
@@ -82,6 +85,7 @@ impl Project {
         Err(Error::NoStart {
             name: self.name.clone(),
             candidates: clues.seen,
+            likely: clues.likely.unwrap_or_else(|| "python3 -m app".to_owned()),
         })
     }
 }

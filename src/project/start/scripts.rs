@@ -134,6 +134,11 @@ pub(super) fn main_file(clues: &mut Clues<'_>) -> Option<Start> {
                 .map(|name| below(root, &name)),
         );
     }
+    files.retain(|file| file != "setup.py");
+    if let [only] = files.as_slice() {
+        // Not taken by itself: it may as well be a module to import. But it is what the hint should propose.
+        clues.likely = Some(format!("python3 {}", clues.argument(only)));
+    }
     if !files.is_empty() {
         clues
             .seen

@@ -231,3 +231,17 @@ fn nothing_to_start_lists_what_was_seen() {
         "{hint}"
     );
 }
+
+#[test]
+fn the_only_file_is_what_the_hint_proposes() {
+    let files = [("convert.py", "print()"), ("setup.py", "")];
+    let settings = Settings {
+        package: Some(false),
+        ..Settings::default()
+    };
+    let hint = start_with(&files, &[], settings).unwrap_err().hint().unwrap();
+    assert!(
+        hint.starts_with("say it: --entrypoint \"python3 convert.py\";"),
+        "{hint}"
+    );
+}
