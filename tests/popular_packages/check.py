@@ -158,7 +158,7 @@ def import_all(project, directory):
 def run_container(arguments):
     done = run([*PODMAN, "run", "--rm", "--read-only", *arguments], env=ENVIRONMENT)
     if not done.stdout.strip():
-        return {"imported": [], "failed": {"main.py": last_lines(done.stderr)}}
+        raise RuntimeError("podman: " + last_lines(done.stderr))
     return json.loads(done.stdout.splitlines()[-1])
 
 
