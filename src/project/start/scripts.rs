@@ -63,6 +63,10 @@ pub(super) fn streamlit(clues: &mut Clues<'_>) -> Option<Start> {
                 "${PORT:-8501}",
                 "--server.headless",
                 "true",
+                // Outside of a site-packages directory streamlit takes itself for its own source tree, and then refuses
+                // `--server.port`.
+                "--global.developmentMode",
+                "false",
             ];
             return Some(of_words(&words, format!("{file} is a streamlit app")));
         }

@@ -204,6 +204,10 @@ fn streamlit_packages_and_plain_files_come_last() {
         streamlit.starts_with("python3 -m streamlit run app.py --server.address 0.0.0.0"),
         "{streamlit}"
     );
+    assert!(
+        streamlit.ends_with("--global.developmentMode false"),
+        "{streamlit}"
+    );
     assert_eq!(
         command(&[("pkg/__main__.py", ""), ("main.py", "")], &[]),
         "python3 -m pkg"
