@@ -75,6 +75,7 @@ impl Deb {
                     links: BTreeMap::new(),
                     privileged: Vec::new(),
                     size: 0,
+                    buffer: Vec::new(),
                 };
                 files.read(decompress(&name, &mut archive)?)?;
                 return Ok(Self {
@@ -226,6 +227,8 @@ struct Files<'a> {
     links: BTreeMap<TreePath, (Content, u32)>,
     privileged: Vec<TreePath>,
     size: u64,
+    /// One file, before it is known to be whole; used again for the next.
+    buffer: Vec<u8>,
 }
 
 impl Files<'_> {
@@ -287,12 +290,12 @@ impl Files<'_> {
         if self.size > UNPACKED_LIMIT {
             return Err(Error::Large);
         }
-        let mut bytes = Vec::new();
-        entry.take(size).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 != size {
+        self.buffer.clear();
+        entry.take(size).read_to_end(&mut self.buffer)?;
+        if self.buffer.len() as u64 != size {
             return Err(Error::Form("it ends within a file"));
         }
-        Ok(Content::bytes(bytes))
+        Ok(Content::bytes(&self.buffer[..]))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Packages into one tree: fetched and unpacked in parallel, laid over each other in the order of their names.
+//! Packages into one tree: fetched in parallel, unpacked, laid over each other in the order of their names.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,8 +12,6 @@ use crate::tree::{Entry, Kind, Tree};
 
 /// More threads than this only make a mirror angry.
 const THREADS: usize = 8;
-/// How many packages are unpacked at once: xz takes up to 64 MB for each.
-const UNPACKING: usize = 2;
 
 /// The files of packages.
 #[derive(Debug, Default)]
@@ -32,12 +30,13 @@ impl Archives<'_> {
         let done = AtomicU64::new(0);
         let debs: Mutex<Vec<Option<Result<Deb, Error>>>> =
             Mutex::new(packages.iter().map(|_| None).collect());
-        let turns: [Mutex<()>; UNPACKING] = Default::default();
+        // One is unpacked at a time while others are fetched: xz takes up to 64 MB for each.
+        let turn = Mutex::new(());
         let work = || {
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(package) = packages.get(at) else { break };
-                let result = self.read_package(package, leave, &turns[at % UNPACKING]);
+                let result = self.read_package(package, leave, &turn);
                 if result.is_err() {
                     // Nobody needs to begin another one.
                     next.store(packages.len(), Ordering::Relaxed);

@@ -133,3 +133,76 @@ impl<T: Item> Drop for StopOnPanic<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A result of a size; the job's last one if it says so.
+    #[derive(Debug, PartialEq)]
+    struct Bytes(usize, bool);
+
+    impl Item for Bytes {
+        fn size(&self) -> usize {
+            self.0
+        }
+
+        fn is_last(&self) -> bool {
+            self.1
+        }
+    }
+
+    fn do_jobs(queue: &Queue<Bytes>, size: usize) {
+        while let Some(job) = queue.next_job() {
+            if !queue.put(job, Bytes(size + job, false)) || !queue.put(job, Bytes(job, true)) {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_jobs_however_large() {
+        // Each result alone fills the queue: workers wait for room at every step.
+        let queue = Queue::new(40);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| do_jobs(&queue, WAITING));
+            }
+            for job in 0..40 {
+                assert_eq!(queue.take(), Some(Bytes(WAITING + job, false)));
+                assert_eq!(queue.take(), Some(Bytes(job, true)));
+            }
+            assert_eq!(queue.take(), None);
+        });
+    }
+
+    #[test]
+    fn a_worker_that_panics_leaves_nobody_waiting() {
+        let queue = Queue::new(100);
+        std::thread::scope(|scope| {
+            let dying = scope.spawn(|| {
+                let _guard = StopOnPanic(&queue);
+                let job = queue.next_job();
+                panic!("job {job:?}");
+            });
+            let other = scope.spawn(|| do_jobs(&queue, WAITING));
+            while queue.take().is_some() {}
+            assert!(dying.join().is_err());
+            other.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_writer_that_gives_up_leaves_nobody_waiting() {
+        let queue = Queue::new(100);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| do_jobs(&queue, WAITING));
+            }
+            assert_eq!(queue.take(), Some(Bytes(WAITING, false)));
+            queue.stop();
+        });
+        assert_eq!((queue.next_job(), queue.take()), (None, None));
+        assert!(!queue.put(0, Bytes(1, false)));
+    }
+}

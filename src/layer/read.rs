@@ -112,6 +112,10 @@ impl LayerReader {
                 }
             }
         }
+        if extended.taken > 0 {
+            // A name, and no member that has it.
+            return Err(cut_off());
+        }
         io::copy(&mut self.tar, &mut io::sink())?;
         Ok(None)
     }
@@ -296,4 +300,76 @@ fn checked(at: usize, byte: u8) -> u32 {
 
 fn cut_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the tar archive is cut off")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tar in the GNU dialect: a file, a hard link to it, a link; all with names of `length` bytes.
+    fn gnu(length: usize) -> Vec<u8> {
+        let name = |end: &str| format!("{}{end}", "d/".repeat((length - 1) / 2));
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(7);
+        header.set_mode(0o640);
+        header.set_uid(5);
+        header.set_gid(6);
+        archive
+            .append_data(&mut header, name("f"), &b"content"[..])
+            .unwrap();
+        header.set_size(0);
+        header.set_entry_type(tar::EntryType::Link);
+        archive.append_link(&mut header, name("h"), name("f")).unwrap();
+        header.set_entry_type(tar::EntryType::Symlink);
+        archive.append_link(&mut header, name("s"), name("f")).unwrap();
+        archive.into_inner().unwrap()
+    }
+
+    fn reader(tar: Vec<u8>) -> LayerReader {
+        LayerReader::new(Box::new(io::Cursor::new(tar))).unwrap()
+    }
+
+    #[test]
+    fn gnu_long_names_and_hard_links_are_read() {
+        for length in [3, 101, 301, 2001] {
+            let mut layer = reader(gnu(length));
+            let file = layer.next_member().unwrap().unwrap();
+            assert_eq!((file.kind, file.size, file.mode), (FoundKind::File, 7, 0o640));
+            assert_eq!((file.path.as_str().len(), file.uid, file.gid), (length, 5, 6));
+            assert_eq!(layer.read_content(7).unwrap(), b"content");
+            let hard = layer.next_member().unwrap().unwrap();
+            assert_eq!(hard.kind, FoundKind::HardLink(file.path.clone()));
+            let link = layer.next_member().unwrap().unwrap();
+            assert_eq!(link.kind, FoundKind::Symlink(file.path.to_string()));
+            assert_eq!(link.path.as_str().len(), length);
+            assert_eq!(layer.next_member().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_tar_that_is_cut_off_is_an_error_wherever_it_is_cut() {
+        let whole = gnu(301);
+        let members = |tar: Vec<u8>| {
+            let mut layer = reader(tar);
+            let mut count = 0;
+            while layer.next_member()?.is_some() {
+                count += 1;
+            }
+            io::Result::Ok(count)
+        };
+        let mut ends = 0;
+        for cut in 1..whole.len() - 2 * BLOCK {
+            match members(whole[..cut].to_vec()) {
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "cut at {cut}"),
+                // Between members it cannot be told from an archive without its final blocks.
+                Ok(count) => {
+                    assert!(cut % BLOCK == 0 && count < 3, "cut at {cut}");
+                    ends += 1;
+                }
+            }
+        }
+        assert_eq!(ends, 2);
+        assert_eq!(members(whole).unwrap(), 3);
+    }
 }

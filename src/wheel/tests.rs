@@ -104,6 +104,23 @@ fn record_must_list_every_file_with_its_hash_and_size_and_nothing_else() {
 }
 
 #[test]
+fn a_file_with_another_hash_is_refused_by_whoever_reads_it_and_by_leaving_it_out() {
+    let row = "demo.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,6";
+    let made = MadeWheel::new("demo").file("demo.py", "x = 1\n");
+    let wheel = opened(made.row("demo.py", Some(row))).unwrap();
+    let installed = install(std::slice::from_ref(&wheel), &[]).unwrap();
+    let options = crate::layer::Options {
+        mtime: 0,
+        compression: crate::layer::Compression::Gzip,
+        threads: 2,
+    };
+    let error = crate::layer::write(&installed.tree, &options, &mut std::io::sink()).unwrap_err();
+    assert!(error.to_string().contains("deps/demo.py"), "{error}");
+    let error = install(&[wheel], &["*.py"]).map(|_| ()).unwrap_err();
+    assert!(words(&error).contains("does not have the hash"), "{error}");
+}
+
+#[test]
 fn harmless_oddities_of_real_records_are_accepted() {
     let hash = "sha256=-5WlZmvTBOcAiwjOCdFqIu-ctiQ3gDJA7IUqf5Z7uUQ";
     let made = MadeWheel::new("demo")
