@@ -13,6 +13,7 @@ mod process;
 mod registry;
 mod sandbox;
 mod schemas;
+mod workshop;
 
 pub use http::{free_port, get, request, wait_for};
 pub use podman::{Container, Podman};
@@ -20,3 +21,4 @@ pub use process::{Run, run};
 pub use registry::Registry;
 pub use sandbox::{Built, Sandbox};
 pub use schemas::assert_layout_is_valid;
+pub use workshop::{contents, lock, small_base, wheel};
