@@ -356,7 +356,7 @@ fn a_project_that_cannot_start_or_leaves_itself_is_refused() {
 fn what_may_not_be_read_is_named() {
     let bench = Bench::new();
     let locked = bench.project("locked", &[]);
-    fs_err::set_permissions(&locked, std::fs::Permissions::from_mode(0)).unwrap();
+    fs_err::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
     if fs_err::read_dir(&locked).is_ok() {
         // Root reads everything; the rest of the tests shows nothing about it either.
         return;

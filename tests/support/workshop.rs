@@ -74,10 +74,10 @@ pub fn wheel(directory: &Path, name: &str, tag: &str, files: &[(&str, &str)]) ->
         format!("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"),
     ));
     // > RECORD: hashes may be empty (recording installed projects); sizes are checked.
-    let mut record: String = all
-        .iter()
-        .map(|(n, t)| format!("{n},sha256={},{}\n", base64_of(t), t.len()))
-        .collect();
+    let mut record = String::new();
+    for (n, t) in &all {
+        let _ = writeln!(record, "{n},sha256={},{}", base64_of(t), t.len());
+    }
     let _ = writeln!(record, "{},,", info("RECORD"));
     all.push((info("RECORD"), record));
     fs_err::create_dir_all(directory).unwrap();
@@ -94,18 +94,9 @@ pub fn wheel(directory: &Path, name: &str, tag: &str, files: &[(&str, &str)]) ->
 
 /// The SHA-256 of a text as RECORD has it: base64 for URLs, no padding (RFC 4648).
 fn base64_of(text: &str) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digest = Digest::of(text.as_bytes());
-    let hex = digest.hex();
-    let bits: String = hex
-        .chars()
-        .map(|c| format!("{:04b}", c.to_digit(16).unwrap()))
-        .collect();
-    let letter = |chunk: &[u8]| {
-        let text = format!("{:0<6}", std::str::from_utf8(chunk).unwrap());
-        char::from(LETTERS[usize::from_str_radix(&text, 2).unwrap()])
-    };
-    bits.as_bytes().chunks(6).map(letter).collect()
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha256::digest(text.as_bytes()))
 }
 
 /// The text of a `pylock.toml` beside the directory `wheels`.
