@@ -290,7 +290,7 @@ mod tests {
             ),
             (
                 "compile = \"yes\"",
-                "compile: expected true or false, found a string",
+                "compile: expected true or false, found `yes`",
             ),
             ("base = 1", "base: expected a string, found an integer"),
             (
@@ -299,7 +299,7 @@ mod tests {
             ),
             (
                 "resolver = \"conda\"",
-                "resolver: expected \"uv\" or \"pip\", found \"conda\"",
+                "resolver: expected `uv` or `pip`, found `conda`",
             ),
             (
                 "python = \"3\"",
