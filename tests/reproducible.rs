@@ -41,9 +41,11 @@ fn digest(sandbox: &Sandbox, name: &str, prelude: &str, variables: &[(&str, &str
     let pyoci = sandbox.pyoci();
     let mut command = Command::new("sh");
     command.env_clear();
-    for (variable, value) in pyoci.get_envs() {
-        command.env(variable, value.unwrap());
-    }
+    command.envs(
+        pyoci
+            .get_envs()
+            .filter_map(|(variable, value)| Some((variable, value?))),
+    );
     command
         .current_dir(sandbox.path(name))
         .arg("-c")
