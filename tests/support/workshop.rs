@@ -73,7 +73,6 @@ pub fn wheel(directory: &Path, name: &str, tag: &str, files: &[(&str, &str)]) ->
         info("WHEEL"),
         format!("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"),
     ));
-    // > RECORD: hashes may be empty (recording installed projects); sizes are checked.
     let mut record = String::new();
     for (n, t) in &all {
         let _ = writeln!(record, "{n},sha256={},{}", base64_of(t), t.len());
