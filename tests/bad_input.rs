@@ -106,6 +106,9 @@ fn wrong_flags_are_usage_errors() {
 #[test]
 fn what_is_not_there_is_named() {
     let bench = Bench::new();
+    let base = |reference: &str, message: &str| {
+        format!("error: cannot load the base {reference} (as asked for)\n  cause: {message}")
+    };
     bench.refuses(1, &["good", "-r", "no.txt"], "error: -r no.txt: no such file");
     bench.refuses(
         1,
@@ -113,19 +116,32 @@ fn what_is_not_there_is_named() {
         "error: there is no project at nowhere\nhint: name the directory",
     );
     bench.refuses(1, &["good/main.py"], "error: good/main.py is not a directory");
-    let none = "error: nowhere is not an OCI image layout\n  cause: No such file";
-    bench.refuses(1, &["good", "--base", "oci:nowhere"], none);
-    let tag =
-        "error: the image layout base has no tag `x`\nhint: its tags: base; for example --base oci:base:base";
-    bench.refuses(1, &["good", "--base", "oci:base:x"], tag);
-    let platform = "error: the base is not there for linux/arm64\nhint: there is linux/amd64";
-    bench.refuses(1, &["good", "--platform", "linux/arm64"], platform);
-    let recipe = "error: there is no base recipe `buster`\nhint: there are trixie, trixie-debug, bookworm";
-    bench.refuses(1, &["good", "--base", "recipe:buster"], recipe);
+    let none = base(
+        "oci:nowhere",
+        "nowhere is not an OCI image layout\n  cause: No such file",
+    );
+    bench.refuses(1, &["good", "--base", "oci:nowhere"], &none);
+    let tag = base(
+        "oci:base:x",
+        "the image layout base has no tag `x`\nhint: its tags: base; for example --base oci:base:base",
+    );
+    bench.refuses(1, &["good", "--base", "oci:base:x"], &tag);
+    let platform = base(
+        "oci:base:base",
+        "the base is not there for linux/arm64\nhint: there is linux/amd64",
+    );
+    bench.refuses(1, &["good", "--platform", "linux/arm64"], &platform);
+    let recipe = base(
+        "recipe:buster",
+        "there is no base recipe `buster`\nhint: there are trixie, trixie-debug, bookworm",
+    );
+    bench.refuses(1, &["good", "--base", "recipe:buster"], &recipe);
     small_base(&bench.sandbox.path("bare"), false);
-    let python =
-        "error: the base has no python3 on its PATH (/usr/bin)\nhint: take a base that brings python3";
-    bench.refuses(1, &["good", "--base", "oci:bare"], python);
+    let python = base(
+        "oci:bare",
+        "the base has no python3 on its PATH (/usr/bin)\nhint: take a base that brings python3",
+    );
+    bench.refuses(1, &["good", "--base", "oci:bare"], &python);
     bench.refuses(
         1,
         &["good", "--extra", "web"],
@@ -139,11 +155,14 @@ fn what_is_not_there_is_named() {
     );
     let locked = "error: --locked needs a lock file, and there is none\nhint: make one";
     bench.refuses(1, &["offline", "--locked"], locked);
-    let base = ["good", "--offline", "--base", "recipe:trixie"];
+    let offline = ["good", "--offline", "--base", "recipe:trixie"];
     bench.refuses(
         1,
-        &base,
-        "error: the base's packages could not be had\n  cause: cannot fetch the release file",
+        &offline,
+        &base(
+            "recipe:trixie",
+            "the base\'s packages could not be had\n  cause: cannot fetch the release file",
+        ),
     );
 }
 
