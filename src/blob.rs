@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::digest::{Digest, Hasher};
+use crate::reference::Repository;
 
 /// Bytes that can be opened again: hashed, copied, sent, sent again.
 pub trait Open: Send + Sync + fmt::Debug {
@@ -17,6 +18,12 @@ pub trait Open: Send + Sync + fmt::Debug {
 
     /// The file that holds exactly these bytes, where there is one: a sink may link or clone it.
     fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// The repository of a registry that holds these bytes under their digest, where there is one: a sink of the same
+    /// registry may mount them instead of sending them.
+    fn repository(&self) -> Option<&Repository> {
         None
     }
 }

@@ -31,13 +31,20 @@ pub struct LayoutReference {
     pub tag: Option<String>,
 }
 
-/// `HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]`, fully qualified (distribution-spec, "Pulling manifests").
+/// `HOST[:PORT]/NAME`: a repository of a registry (distribution-spec, "Definitions").
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RegistryReference {
+pub struct Repository {
     /// The registry's host and port; `docker.io` for short names.
     pub registry: String,
-    /// The repository, `library/` added for Docker Hub's official images.
-    pub repository: String,
+    /// The name in the registry, `library/` added for Docker Hub's official images.
+    pub name: String,
+}
+
+/// `HOST[:PORT]/NAME[:TAG][@DIGEST]`, fully qualified (distribution-spec, "Pulling manifests").
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RegistryReference {
+    /// Where it is.
+    pub repository: Repository,
     /// The tag, if one was written.
     pub tag: Option<String>,
     /// The digest, if one was written; it wins over the tag.
@@ -103,10 +110,16 @@ impl LayoutReference {
     }
 }
 
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.registry, self.name)
+    }
+}
+
 impl RegistryReference {
     /// The reference in the form that registries and `org.opencontainers.image.base.name` use: everything spelled out.
     pub fn qualified(&self) -> String {
-        let mut text = format!("{}/{}", self.registry, self.repository);
+        let mut text = self.repository.to_string();
         match (&self.tag, &self.digest) {
             (None, None) => text.push_str(":latest"),
             (Some(tag), _) => {
@@ -145,7 +158,7 @@ impl FromStr for RegistryReference {
             check_tag(tag)?;
         }
         // The first component is a host if it could not be a user of Docker Hub: the rule of docker and podman.
-        let (registry, repository) = match name.split_once('/') {
+        let (registry, name) = match name.split_once('/') {
             Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest.to_owned()),
             Some(_) => ("docker.io", name.to_owned()),
             None => ("docker.io", format!("library/{name}")),
@@ -162,12 +175,14 @@ impl FromStr for RegistryReference {
         let host_ok = registry
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
-        if !host_ok || repository.len() > 255 || !repository.split('/').all(component) {
+        if !host_ok || name.len() > 255 || !name.split('/').all(component) {
             return Err(malformed());
         }
         Ok(Self {
-            registry: registry.to_owned(),
-            repository,
+            repository: Repository {
+                registry: registry.to_owned(),
+                name,
+            },
             tag,
             digest,
         })

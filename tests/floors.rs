@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 13] = [
     &["image"],
     &["http"],
     &["store"],
-    &["bytecode", "debian", "lock"],
+    &["bytecode", "debian", "lock", "source"],
     &["base", "sink", "project"],
     &["commands"],
     &["cli"],

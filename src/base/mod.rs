@@ -1,12 +1,12 @@
 //! Bases: from a reference to the layers, the config and the Target that an image is built on.
 
 mod assemble;
+mod carried;
 mod choose;
 mod elf;
 mod error;
 mod files;
 mod finish;
-mod layout;
 mod ld_so_cache;
 mod recipe;
 mod target;
@@ -18,6 +18,7 @@ use crate::image::Base;
 use crate::platform::Platform;
 use crate::progress::Progress;
 use crate::reference::ImageReference;
+use crate::source;
 use crate::store::Store;
 
 pub use choose::{Wish, default_for};
@@ -64,9 +65,6 @@ pub fn load(
 ) -> Result<Base, Error> {
     match reference {
         ImageReference::Recipe(name) => assemble::assemble(&Recipe::load(name)?, platform, tools, options),
-        ImageReference::Layout(place) => layout::load(place, platform, tools),
-        ImageReference::OciArchive(_) | ImageReference::DockerArchive(_) | ImageReference::Registry(_) => {
-            Err(Error::Unsupported(reference.to_string()))
-        }
+        _ => carried::load(reference, source::open(reference)?.as_ref(), platform, tools),
     }
 }

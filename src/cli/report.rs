@@ -93,6 +93,7 @@ fn hint(link: &(dyn StdError + 'static)) -> Option<String> {
         crate::lock::Error,
         crate::project::Error,
         crate::sink::Error,
+        crate::source::Error,
         crate::store::Error,
         crate::wheel::Error,
     );

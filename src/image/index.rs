@@ -51,17 +51,6 @@ impl Index {
             None => platform_descriptor(&self.images[0]),
         }
     }
-
-    /// Every blob, what refers to others after what it refers to.
-    pub fn blobs(&self) -> Vec<&Blob> {
-        let mut blobs = Vec::new();
-        for image in &self.images {
-            blobs.extend(image.layers.iter().map(|l| &l.blob));
-            blobs.extend([&image.config, &image.manifest]);
-        }
-        blobs.extend(&self.index);
-        blobs
-    }
 }
 
 fn platform_descriptor(image: &Image) -> Result<oci_spec::image::Descriptor, Error> {

@@ -2,9 +2,11 @@
 
 mod assemble;
 pub mod base;
+mod closure;
 mod config;
 mod descriptor;
 mod index;
+pub mod media_type;
 mod run;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -12,26 +14,15 @@ mod validate;
 
 pub use assemble::{Image, assemble};
 pub use base::{Base, BaseOrigin};
+pub use closure::Closure;
 pub use config::rfc3339;
 pub use descriptor::{canonical_json, from_oci, to_oci};
 pub use index::Index;
+pub use media_type::{CONFIG, INDEX, LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, MANIFEST};
 pub use run::{Run, UserChoice};
 pub use validate::{Invalid, validate};
 
 use crate::paths::PathError;
-
-/// Media type of image manifests.
-pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// Media type of image indexes.
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// Media type of image configs.
-pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-/// Media type of gzip-compressed layers.
-pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-/// Media type of zstd-compressed layers.
-pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
-/// Media type of layers that are not compressed.
-pub const LAYER_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// Manifests, configs and indexes larger than this many bytes are refused (distribution-spec, "Pushing Manifests").
 pub const DOCUMENT_LIMIT: u64 = 4 * 1024 * 1024;

@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use super::Error;
 use crate::blob::Blob;
 use crate::digest::Digest;
-use crate::image::{DOCUMENT_LIMIT, Index, canonical_json};
+use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
 
 const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Temporary files start like this; what a killed build left behind is removed by the next one.
@@ -59,7 +59,7 @@ pub fn check(directory: &Path) -> Result<(), Error> {
 }
 
 /// Writes an image under its tags. With no tags the entry has no name. A failure leaves what was there before.
-pub fn write(image: &Index, directory: &Path, tags: &[String], mode: Mode) -> Result<(), Error> {
+pub fn write(image: &Closure, directory: &Path, tags: &[String], mode: Mode) -> Result<(), Error> {
     check(directory)?;
     let fault = |source| Error::Write {
         path: directory.to_owned(),
@@ -82,7 +82,7 @@ pub fn write(image: &Index, directory: &Path, tags: &[String], mode: Mode) -> Re
     result
 }
 
-fn write_locked(image: &Index, directory: &Path, tags: &[String], mode: Mode) -> Result<(), Error> {
+fn write_locked(image: &Closure, directory: &Path, tags: &[String], mode: Mode) -> Result<(), Error> {
     let fault = |source| Error::Write {
         path: directory.to_owned(),
         source,
@@ -95,9 +95,9 @@ fn write_locked(image: &Index, directory: &Path, tags: &[String], mode: Mode) ->
         replace_file(&layout, LAYOUT_FILE).map_err(fault)?;
     }
     let old = read_index(directory)?;
-    let new = canonical_json(&merged(old.as_ref(), image, tags, mode)?)?;
+    let new = canonical_json(&merged(old.as_ref(), image, tags, mode))?;
     let mut touched = BTreeSet::new();
-    for blob in image.blobs() {
+    for blob in image.all() {
         touched.extend(write_blob(blob, directory)?);
     }
     for parent in &touched {
@@ -197,7 +197,7 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     fs_err::File::open(directory)?.sync_all()
 }
 
-fn merged(old: Option<&ImageIndex>, image: &Index, tags: &[String], mode: Mode) -> Result<ImageIndex, Error> {
+fn merged(old: Option<&ImageIndex>, image: &Closure, tags: &[String], mode: Mode) -> ImageIndex {
     let mut manifests: Vec<Descriptor> = Vec::new();
     if let (Mode::Add, Some(old)) = (mode, old) {
         let name = |d: &Descriptor| {
@@ -211,7 +211,7 @@ fn merged(old: Option<&ImageIndex>, image: &Index, tags: &[String], mode: Mode) 
         };
         manifests.extend(old.manifests().iter().filter(|d| !replaced(d)).cloned());
     }
-    let root = image.root_descriptor()?;
+    let root = &image.descriptor;
     if tags.is_empty() {
         manifests.push(root.clone());
     }
@@ -224,7 +224,7 @@ fn merged(old: Option<&ImageIndex>, image: &Index, tags: &[String], mode: Mode) 
     index.set_schema_version(SCHEMA_VERSION);
     index.set_media_type(Some(MediaType::ImageIndex));
     index.set_manifests(manifests);
-    Ok(index)
+    index
 }
 
 fn remove_leftovers(layout: &Path) -> io::Result<()> {
@@ -313,6 +313,10 @@ mod tests {
     use super::*;
     use crate::image::testing::tiny_image;
 
+    fn tiny(text: &str) -> Closure {
+        Closure::try_from(&tiny_image(text)).unwrap()
+    }
+
     fn tags(names: &[&str]) -> Vec<String> {
         names.iter().map(|&n| n.to_owned()).collect()
     }
@@ -331,13 +335,13 @@ mod tests {
     fn replacing_leaves_only_the_new_image_and_adding_keeps_other_tags() {
         let directory = tempfile::tempdir().unwrap();
         let layout = directory.path().join("image");
-        write(&tiny_image("one"), &layout, &tags(&["1"]), Mode::Replace).unwrap();
+        write(&tiny("one"), &layout, &tags(&["1"]), Mode::Replace).unwrap();
         let count = blob_count(&layout);
-        write(&tiny_image("two"), &layout, &tags(&["2", "latest"]), Mode::Add).unwrap();
+        write(&tiny("two"), &layout, &tags(&["2", "latest"]), Mode::Add).unwrap();
         assert_eq!(names(&layout), ["1", "2", "latest"]);
-        write(&tiny_image("three"), &layout, &tags(&["latest"]), Mode::Add).unwrap();
+        write(&tiny("three"), &layout, &tags(&["latest"]), Mode::Add).unwrap();
         assert_eq!(names(&layout), ["1", "2", "latest"]);
-        write(&tiny_image("four"), &layout, &tags(&["4"]), Mode::Replace).unwrap();
+        write(&tiny("four"), &layout, &tags(&["4"]), Mode::Replace).unwrap();
         assert_eq!(names(&layout), ["4"]);
         assert_eq!(blob_count(&layout), count);
     }
@@ -346,7 +350,7 @@ mod tests {
     fn a_directory_that_is_no_layout_is_refused_and_kept() {
         let directory = tempfile::tempdir().unwrap();
         fs_err::write(directory.path().join("thesis.txt"), "mine").unwrap();
-        let error = write(&tiny_image("x"), directory.path(), &[], Mode::Replace).unwrap_err();
+        let error = write(&tiny("x"), directory.path(), &[], Mode::Replace).unwrap_err();
         assert!(matches!(error, Error::NotLayout(_)));
         let file = directory.path().join("thesis.txt");
         assert!(matches!(check(&file), Err(Error::NotDirectory(_))));
@@ -357,13 +361,13 @@ mod tests {
     fn a_blob_that_cannot_be_verified_leaves_the_earlier_image() {
         let directory = tempfile::tempdir().unwrap();
         let layout = directory.path().join("image");
-        write(&tiny_image("good"), &layout, &tags(&["1"]), Mode::Replace).unwrap();
+        write(&tiny("good"), &layout, &tags(&["1"]), Mode::Replace).unwrap();
         let (before, count) = (
             fs_err::read(layout.join("index.json")).unwrap(),
             blob_count(&layout),
         );
-        let mut bad = tiny_image("bad");
-        bad.images[0].layers[0].blob.descriptor.digest = Digest::of(b"something else");
+        let mut bad = tiny("bad");
+        bad.blobs[0].descriptor.digest = Digest::of(b"something else");
         assert!(matches!(
             write(&bad, &layout, &tags(&["1"]), Mode::Replace),
             Err(Error::Blob { .. })

@@ -16,7 +16,7 @@ use crate::base;
 use crate::debian::{self, Mirrors, Reuse};
 use crate::environment::Environment;
 use crate::http::Client;
-use crate::image::{Base, Image, Index, assemble};
+use crate::image::{Base, Closure, Image, Index, assemble};
 use crate::layer::Options as LayerOptions;
 use crate::platform::{Architecture, Platform};
 use crate::progress::Progress;
@@ -94,9 +94,10 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         reports.push(report);
     }
     let index = Index::of(images)?;
+    let closure = Closure::try_from(&index)?;
     let write = || {
         layout::write(
-            &index,
+            &closure,
             &destination.directory,
             &destination.tags,
             destination.mode,

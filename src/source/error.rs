@@ -1,0 +1,128 @@
+//! Why an image cannot be read where it is.
+
+use std::io;
+
+use crate::image;
+use crate::platform::Platform;
+
+/// Why an image cannot be read where it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A transport that is not built yet.
+    #[error("images from `{0}` are not supported yet")]
+    Unsupported(String),
+    /// A recipe is no image.
+    #[error("`{0}` is a recipe for a base, not an image")]
+    Recipe(String),
+    /// There is no image layout.
+    #[error("{place} is not an OCI image layout")]
+    NoLayout {
+        /// The place.
+        place: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A blob is missing, too large or not what its digest says.
+    #[error("the image in {place} is damaged: {what}")]
+    Blob {
+        /// The place.
+        place: String,
+        /// Which document.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A document is not JSON of the right form.
+    #[error("the image in {place} is malformed: {what}")]
+    Document {
+        /// The place.
+        place: String,
+        /// What is wrong.
+        what: String,
+        /// Why, where JSON says so.
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+    /// A manifest of a type that is no image.
+    #[error("{place} holds a document of type `{media_type}`, which is no image manifest or index")]
+    MediaType {
+        /// The place.
+        place: String,
+        /// The type.
+        media_type: String,
+    },
+    /// A layer of an unknown type.
+    #[error("{place} has a layer of type `{media_type}`, which is none that a base can have")]
+    LayerType {
+        /// The place.
+        place: String,
+        /// The type.
+        media_type: String,
+    },
+    /// A layer that is to be fetched from elsewhere and may not be distributed.
+    #[error("{place} has a foreign layer (`{media_type}`), which may not be copied")]
+    Foreign {
+        /// The place.
+        place: String,
+        /// The type.
+        media_type: String,
+    },
+    /// The tag is not there, or is needed.
+    #[error("{}", tag_message(.place, .asked.as_deref()))]
+    Tag {
+        /// The place.
+        place: String,
+        /// The tag that was asked for.
+        asked: Option<String>,
+        /// The tags that are there.
+        tags: Vec<String>,
+    },
+    /// The image is not there for the platform.
+    #[error("the image is not there for {platform}")]
+    Platform {
+        /// What was asked for.
+        platform: Platform,
+        /// What is there.
+        available: Vec<String>,
+    },
+    /// A digest or document is not what the OCI specs ask for.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+}
+
+fn tag_message(place: &str, asked: Option<&str>) -> String {
+    match asked {
+        Some(tag) => format!("{place} has no tag `{tag}`"),
+        None => format!("{place} has several images: a tag is needed"),
+    }
+}
+
+impl Error {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unsupported(reference) => {
+                let archive =
+                    reference.starts_with("oci-archive:") || reference.starts_with("docker-archive:");
+                let transport = if archive { "" } else { "docker://" };
+                Some(format!(
+                    "copy it to a layout: `skopeo copy {transport}{reference} oci:base:latest`, then `--base oci:base:latest`"
+                ))
+            }
+            Self::Image(e) => e.hint(),
+            Self::Tag { tags, place, .. } if !tags.is_empty() => {
+                let first = &tags[0];
+                Some(format!(
+                    "its tags: {}; for example {place}:{first}",
+                    tags.join(", ")
+                ))
+            }
+            Self::Platform { available, .. } if !available.is_empty() => {
+                Some(format!("there is {}", available.join(", ")))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `oci:DIR[:TAG]`: an OCI image layout on disk (image-spec image-layout.md).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::document::{descriptor, malformed, parse};
+use super::select::is_for;
+use super::{Error, Root, Source};
+use crate::blob::{Blob, Descriptor, PathBlob};
+use crate::image::DOCUMENT_LIMIT;
+use crate::platform::Platform;
+use crate::reference::LayoutReference;
+
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// A layout, and the tag that was asked for. Its blobs are read there, and verified whenever they are.
+#[derive(Debug)]
+pub struct LayoutSource {
+    path: PathBuf,
+    tag: Option<String>,
+    index: Value,
+}
+
+impl LayoutSource {
+    /// Opens a layout and reads its `index.json`.
+    pub fn open(reference: &LayoutReference) -> Result<Self, Error> {
+        Ok(Self {
+            path: reference.path.clone(),
+            tag: reference.tag.clone(),
+            index: index(&reference.path)?,
+        })
+    }
+}
+
+fn index(path: &Path) -> Result<Value, Error> {
+    let place = place(path);
+    let no_layout = |source| Error::NoLayout {
+        place: place.clone(),
+        source,
+    };
+    // > The oci-layout file MUST exist
+    fs_err::metadata(path.join("oci-layout")).map_err(no_layout)?;
+    let index = path.join("index.json");
+    let size = fs_err::metadata(&index).map_err(no_layout)?.len();
+    if size > DOCUMENT_LIMIT {
+        return Err(malformed(&place, "index.json is too large"));
+    }
+    let bytes = fs_err::read(&index).map_err(no_layout)?;
+    parse(&place, &bytes, "index.json")
+}
+
+fn place(path: &Path) -> String {
+    format!("oci:{}", path.display())
+}
+
+impl Source for LayoutSource {
+    fn place(&self) -> String {
+        place(&self.path)
+    }
+
+    fn root(&self, platform: Option<Platform>) -> Result<Root, Error> {
+        let entry = choose(&self.place(), &self.index, self.tag.as_deref(), platform)?;
+        Ok(Root {
+            document: self.document(&descriptor(&self.place(), entry)?)?,
+            platform: entry.get("platform").cloned(),
+        })
+    }
+
+    fn document(&self, descriptor: &Descriptor) -> Result<Blob, Error> {
+        let bytes = self
+            .blob(descriptor)?
+            .read_verified(DOCUMENT_LIMIT)
+            .map_err(|source| Error::Blob {
+                place: self.place(),
+                what: descriptor.digest.to_string(),
+                source,
+            })?;
+        Ok(Blob::from_bytes(&descriptor.media_type, bytes))
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<Blob, Error> {
+        let digest = &descriptor.digest;
+        let file = self
+            .path
+            .join("blobs")
+            .join(digest.algorithm().name())
+            .join(digest.hex());
+        Ok(Blob {
+            descriptor: descriptor.clone(),
+            content: Arc::new(PathBlob(file)),
+        })
+    }
+}
+
+/// The entry of an `index.json` with that tag; without a tag the only one.
+pub(super) fn choose<'v>(
+    place: &str,
+    index: &'v Value,
+    tag: Option<&str>,
+    platform: Option<Platform>,
+) -> Result<&'v Value, Error> {
+    let entries = index
+        .get("manifests")
+        .and_then(Value::as_array)
+        .ok_or_else(|| malformed(place, "index.json has no manifests"))?;
+    let name = |entry: &'v Value| entry.get("annotations")?.get(REF_NAME)?.as_str();
+    let found = match (tag, &entries[..], platform) {
+        (Some(tag), ..) => entries.iter().find(|e| name(e) == Some(tag)),
+        (None, [only], _) => Some(only),
+        // No names at all: entries that only platforms tell apart.
+        (None, _, Some(platform)) if entries.iter().all(|e| name(e).is_none()) => {
+            entries.iter().find(|e| is_for(e, platform))
+        }
+        _ => None,
+    };
+    let tags = || entries.iter().filter_map(name).map(str::to_owned).collect();
+    found.ok_or_else(|| Error::Tag {
+        place: place.to_owned(),
+        asked: tag.map(str::to_owned),
+        tags: tags(),
+    })
+}

@@ -1,0 +1,54 @@
+//! Sources: places that images are read from. What they hold is read in one way, wherever it is.
+
+mod closure;
+mod document;
+mod error;
+mod layout;
+mod select;
+
+use std::fmt;
+
+use crate::blob::{Blob, Descriptor};
+use crate::platform::Platform;
+use crate::reference::ImageReference;
+
+pub use closure::closure;
+pub use error::Error;
+pub use select::{SourceImage, image};
+
+/// A place that holds an image under the name by which it was asked for. Documents are small and read at once, verified;
+/// configs and layers stay where they are until they are opened.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// The place, as messages name it.
+    fn place(&self) -> String;
+
+    /// The manifest or index that was asked for. `platform` decides only where a place without tags holds one image for
+    /// each platform and no index over them.
+    fn root(&self, platform: Option<Platform>) -> Result<Root, Error>;
+
+    /// A manifest or index that another document refers to.
+    fn document(&self, descriptor: &Descriptor) -> Result<Blob, Error>;
+
+    /// A config or layer. Whoever opens it must verify it.
+    fn blob(&self, descriptor: &Descriptor) -> Result<Blob, Error>;
+}
+
+/// What a source was asked for.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The manifest or index; in memory and verified.
+    pub document: Blob,
+    /// Its platform (image-spec image-index.md, `platform`), if the place says so.
+    pub platform: Option<serde_json::Value>,
+}
+
+/// Opens the source that a reference names.
+pub fn open(reference: &ImageReference) -> Result<Box<dyn Source>, Error> {
+    match reference {
+        ImageReference::Layout(place) => Ok(Box::new(layout::LayoutSource::open(place)?)),
+        ImageReference::OciArchive(_) | ImageReference::DockerArchive(_) | ImageReference::Registry(_) => {
+            Err(Error::Unsupported(reference.to_string()))
+        }
+        ImageReference::Recipe(_) => Err(Error::Recipe(reference.to_string())),
+    }
+}
