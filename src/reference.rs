@@ -195,6 +195,18 @@ impl fmt::Display for RegistryReference {
     }
 }
 
+impl ImageReference {
+    /// Makes a relative path of it count from a directory.
+    pub fn anchor(&mut self, directory: &Path) {
+        match self {
+            Self::Layout(place) | Self::OciArchive(place) | Self::DockerArchive(place) => {
+                place.path = directory.join(&place.path);
+            }
+            Self::Recipe(_) | Self::Registry(_) => {}
+        }
+    }
+}
+
 impl FromStr for ImageReference {
     type Err = ReferenceError;
 

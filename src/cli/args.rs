@@ -28,6 +28,10 @@ pub struct Cli {
 pub enum Command {
     /// Build an image from a Python project
     Build(Box<BuildArgs>),
+    /// Copy an image to a registry, as it is
+    Push(PushArgs),
+    /// Copy an image from a registry, as it is
+    Pull(PullArgs),
     /// Show the bases that pyoci can assemble itself
     Base {
         /// What to do with bases.
@@ -110,9 +114,16 @@ pub struct BuildArgs {
     /// The project's directory
     #[arg(default_value = ".", value_name = "PATH")]
     pub path: PathBuf,
-    /// Where the image goes: a directory (its layout is replaced) or oci:DIR[:TAG] (the tag is added)
-    #[arg(short, long, value_name = "DIR")]
-    pub output: Option<String>,
+    /// Where the image goes: a directory (its layout is replaced), oci:DIR[:TAG] (the tag is added), oci-archive:FILE[:TAG],
+    /// docker-archive:FILE[:NAME] or `docker://REGISTRY/NAME[:TAG]`; can be repeated
+    #[arg(short, long, value_name = "DEST")]
+    pub output: Vec<String>,
+    /// Push to a registry, as `-o docker://REGISTRY/NAME[:TAG]`; can be repeated
+    #[arg(long, value_name = "REF")]
+    pub push: Vec<String>,
+    /// Hand the image to podman or docker [default name: the project's]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub load: Option<String>,
     /// Tag of the image; can be repeated [default: latest]
     #[arg(short, long, value_name = "TAG", value_parser = tag)]
     pub tag: Vec<String>,
@@ -196,6 +207,40 @@ pub struct BuildArgs {
     pub format: Format,
 }
 
+/// The flags of `pyoci push`.
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// The image: a layout's directory, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or a registry's
+    #[arg(value_name = "SRC")]
+    pub source: String,
+    /// Where it goes: REGISTRY/NAME[:TAG]
+    #[arg(required = true, value_name = "REF")]
+    pub references: Vec<String>,
+    /// Tag at the destination; can be repeated
+    #[arg(short, long, value_name = "TAG", value_parser = tag)]
+    pub tag: Vec<String>,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// The flags of `pyoci pull`.
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// The image: REGISTRY/NAME[:TAG][@DIGEST], or any other source
+    #[arg(value_name = "REF")]
+    pub source: String,
+    /// Where it goes, as `pyoci build -o` takes it; can be repeated
+    #[arg(short, long, required = true, value_name = "DEST")]
+    pub output: Vec<String>,
+    /// Tag at the destination [default: the one of the source]; can be repeated
+    #[arg(short, long, value_name = "TAG", value_parser = tag)]
+    pub tag: Vec<String>,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub format: Format,
+}
+
 /// A start command in words.
 #[derive(Clone, Debug)]
 pub struct Words(Vec<String>);
@@ -240,7 +285,8 @@ impl BuildArgs {
             compile: said(self.compile),
             exclude: self.exclude.clone(),
             tags: self.tag.clone(),
-            output: self.output.clone(),
+            outputs: self.output.clone(),
+            push: self.push.clone(),
             locked: said(self.locked),
             offline: said(self.offline),
             debian_mirror: self.debian_mirror.clone(),

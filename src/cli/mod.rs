@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::Parser as _;
 
-use crate::commands::{self, build};
+use crate::commands::{self, build, copy};
 use crate::environment::Environment;
 use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format};
 
@@ -42,6 +42,24 @@ fn read_environment() -> anyhow::Result<Environment> {
 fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
     match &cli.command {
         Command::Build(arguments) => build(cli, arguments, environment),
+        Command::Push(arguments) => {
+            let order = copy::Order {
+                source: arguments.source.clone(),
+                push: arguments.references.clone(),
+                outputs: Vec::new(),
+                tags: arguments.tag.clone(),
+            };
+            copy(cli, &order, arguments.format, environment)
+        }
+        Command::Pull(arguments) => {
+            let order = copy::Order {
+                source: arguments.source.clone(),
+                push: Vec::new(),
+                outputs: arguments.output.clone(),
+                tags: arguments.tag.clone(),
+            };
+            copy(cli, &order, arguments.format, environment)
+        }
         Command::Base {
             command: BaseCommand::List,
         } => print(&commands::base::list()?),
@@ -55,12 +73,23 @@ fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow:
         settings: arguments.settings(&environment.working_directory),
         upgrade: arguments.upgrade,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
+        load: arguments.load.clone(),
     };
     let progress = display::progress(&cli.output, environment);
     let report = build::run(&order, environment, &progress)?;
-    match arguments.format {
-        Format::Text => print(&format!("{}\n", report.digest)),
-        Format::Json => print(&format!("{:#}\n", report.json())),
+    answer(arguments.format, &report.lines(), &report.json())
+}
+
+fn copy(cli: &Cli, order: &copy::Order, format: Format, environment: &Environment) -> anyhow::Result<()> {
+    let report = copy::run(order, environment, &display::progress(&cli.output, environment))?;
+    answer(format, &report.lines(), &report.json())
+}
+
+/// What stdout gets.
+fn answer(format: Format, lines: &[String], json: &serde_json::Value) -> anyhow::Result<()> {
+    match format {
+        Format::Text => print(&(lines.join("\n") + "\n")),
+        Format::Json => print(&format!("{json:#}\n")),
     }
 }
 

@@ -3,6 +3,9 @@
 pub mod base;
 pub mod build;
 pub mod cache;
+pub mod copy;
+pub mod destination;
+mod engine;
 mod report;
 
 pub use report::Report;
@@ -16,9 +19,26 @@ pub enum Error {
     /// The user did not say where the image goes.
     #[error("no output: where should the image go?")]
     NoOutput,
-    /// A transport that images cannot be written to.
-    #[error("`{0}` is not a destination that images can be written to yet")]
+    /// Something that images cannot be written to.
+    #[error("`{0}` is not a destination that images can be written to")]
     Destination(String),
+    /// A destination that is no registry.
+    #[error("`{0}` is not a repository of a registry")]
+    NotRegistry(String),
+    /// A destination with a digest: what will be there has its own.
+    #[error("`{0}` has a digest: an image is written under tags")]
+    DigestGiven(String),
+    /// Neither podman nor docker.
+    #[error("there is no podman and no docker on PATH to load the image into")]
+    NoEngine,
+    /// podman or docker did not take the image.
+    #[error("{engine} did not load the image: {message}")]
+    Engine {
+        /// Which.
+        engine: &'static str,
+        /// What it said.
+        message: String,
+    },
     /// One platform was asked for twice.
     #[error("platform {0} is given twice")]
     PlatformTwice(crate::platform::Platform),
@@ -46,7 +66,13 @@ impl Error {
         match self {
             Self::NoCache => Some("set XDG_CACHE_HOME to a directory that you can write".to_owned()),
             Self::NoOutput => Some("pyoci build -o image/".to_owned()),
-            Self::Destination(_) => Some("use -o DIR or -o oci:DIR[:TAG], then `skopeo copy`".to_owned()),
+            Self::Destination(_) => Some(
+                "use a directory, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or docker://REGISTRY/NAME[:TAG]"
+                    .to_owned(),
+            ),
+            Self::NotRegistry(_) => Some("other destinations are named with -o".to_owned()),
+            Self::DigestGiven(_) => Some("leave the digest out".to_owned()),
+            Self::NoEngine => Some("write an archive: -o docker-archive:image.tar".to_owned()),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::build::timing::Timings;
+use super::destination::Written;
 use crate::digest::Digest;
 use crate::image::BaseOrigin;
 use crate::layer::Layer;
@@ -13,10 +14,8 @@ use crate::platform::Platform;
 pub struct Report {
     /// The digest of the manifest, or of the index where there are several platforms.
     pub digest: Digest,
-    /// The tags it was given.
-    pub tags: Vec<String>,
-    /// Where it was written.
-    pub output: String,
+    /// What became of it at each destination.
+    pub written: Vec<Written>,
     /// What was built for each platform.
     pub platforms: Vec<PlatformReport>,
     /// How long each step took.
@@ -73,15 +72,29 @@ impl LayerKind {
 }
 
 impl Report {
+    /// What is printed on stdout: the digest, or where the image can be had by it.
+    pub fn lines(&self) -> Vec<String> {
+        digest_lines(&self.digest, &self.written)
+    }
+
     /// The report as JSON: what `--format json` prints.
     pub fn json(&self) -> Value {
         json!({
             "digest": self.digest,
-            "tags": self.tags,
-            "output": self.output,
+            "destinations": self.written.iter().map(Written::json).collect::<Vec<_>>(),
             "platforms": self.platforms.iter().map(PlatformReport::json).collect::<Vec<_>>(),
             "timings": self.timings.json(),
         })
+    }
+}
+
+/// `REPOSITORY@DIGEST` for each registry that has the image now; the digest alone if none has.
+pub(super) fn digest_lines(digest: &Digest, written: &[Written]) -> Vec<String> {
+    let references: Vec<String> = written.iter().filter_map(|w| w.reference.clone()).collect();
+    if references.is_empty() {
+        vec![digest.to_string()]
+    } else {
+        references
     }
 }
 

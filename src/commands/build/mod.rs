@@ -3,7 +3,6 @@
 mod app;
 mod compile;
 mod dependencies;
-mod destination;
 mod run;
 pub mod timing;
 
@@ -11,6 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::destination::{Destination, Naming, Outlets};
 use super::report::{LayerKind, PlatformReport, Report};
 use crate::base;
 use crate::debian::{self, Mirrors, Reuse};
@@ -23,9 +23,7 @@ use crate::progress::Progress;
 use crate::project::Project;
 use crate::project::settings::Settings;
 use crate::reference::ImageReference;
-use crate::sink::layout;
 use crate::store::Store;
-use destination::Destination;
 use timing::Timings;
 
 /// zip knows no time before it, and wheels are zip files: 1980-01-01, in seconds since 1970.
@@ -42,6 +40,8 @@ pub struct Order {
     pub upgrade: bool,
     /// How many threads may work.
     pub threads: usize,
+    /// Whether the image is handed to podman or docker, and under which name; the project's if it is empty.
+    pub load: Option<String>,
 }
 
 /// Everything that the steps of a build share.
@@ -65,8 +65,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         .clone()
         .over(Settings::from_environment(environment)?);
     let project = Project::discover(&order.path, given)?;
-    let destination = Destination::of(&project.settings, environment)?;
-    layout::check(&destination.directory)?;
+    let destinations = destinations(order, &project, environment)?;
     dependencies::excluded(&project.settings.exclude)?;
     let offline = project.settings.offline.unwrap_or(false);
     let build = Build {
@@ -77,7 +76,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         timings: Timings::default(),
         layers: layer_options(order, &project.settings, environment)?,
         upgrade: order.upgrade,
-        outputs: vec![destination.directory.clone()],
+        outputs: destinations.iter().filter_map(|d| d.path().cloned()).collect(),
         project,
     };
     let mut images = Vec::new();
@@ -95,24 +94,54 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     }
     let index = Index::of(images)?;
     let closure = Closure::try_from(&index)?;
-    let write = || {
-        layout::write(
-            &closure,
-            &destination.directory,
-            &destination.tags,
-            destination.mode,
-        )
+    let outlets = Outlets {
+        store: &build.store,
+        environment,
+        progress,
     };
-    build.timings.step("write", &destination.to_string(), write)?;
-    let digest = index.root().descriptor.digest.clone();
-    progress.done("Wrote", format!("{destination} {digest}"));
+    let mut written = Vec::new();
+    for destination in &destinations {
+        let write = || destination.write(&closure, &outlets);
+        written.push(build.timings.step("write", &destination.to_string(), write)?);
+    }
     Ok(Report {
-        digest,
-        tags: destination.tags,
-        output: destination.text,
+        digest: closure.digest().clone(),
+        written,
         platforms: reports,
         timings: build.timings,
     })
+}
+
+/// Where the image goes: at least one place, each looked at before the work begins.
+fn destinations(
+    order: &Order,
+    project: &Project,
+    environment: &Environment,
+) -> anyhow::Result<Vec<Destination>> {
+    let settings = &project.settings;
+    let naming = Naming {
+        name: project.name.clone(),
+        tags: settings.tags.clone(),
+    };
+    let mut destinations = Vec::new();
+    for text in &settings.outputs {
+        destinations.push(Destination::output(text, &naming, environment)?);
+    }
+    for text in &settings.push {
+        destinations.push(Destination::push(text, &naming)?);
+    }
+    if let Some(name) = &order.load {
+        destinations.push(Destination::load(
+            Some(&**name).filter(|name| !name.is_empty()),
+            &naming,
+            environment,
+        )?);
+    }
+    if destinations.is_empty() {
+        return Err(super::Error::NoOutput.into());
+    }
+    destinations.iter().try_for_each(Destination::check)?;
+    Ok(destinations)
 }
 
 impl Build<'_> {
@@ -196,14 +225,7 @@ impl Build<'_> {
     /// A reference whose path, if it has one, counts from the working directory.
     fn anchored(&self, text: &str) -> anyhow::Result<ImageReference> {
         let mut reference: ImageReference = text.parse()?;
-        match &mut reference {
-            ImageReference::Layout(place)
-            | ImageReference::OciArchive(place)
-            | ImageReference::DockerArchive(place) => {
-                place.path = self.environment.working_directory.join(&place.path);
-            }
-            ImageReference::Recipe(_) | ImageReference::Registry(_) => {}
-        }
+        reference.anchor(&self.environment.working_directory);
         Ok(reference)
     }
 

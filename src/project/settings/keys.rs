@@ -57,6 +57,7 @@ pub const KEYS: &[Key] = &[
     key("writable", "writable", Kind::List),
     key("tags", "tag", Kind::List),
     key("output", "output", Kind::Text),
+    key("push", "push", Kind::List),
     key("locked", "locked", Kind::Boolean),
     key("offline", "offline", Kind::Boolean),
     key("debian-mirror", "debian-mirror", Kind::Text),
@@ -126,13 +127,22 @@ impl Settings {
             "include" => self.include = texts(node)?,
             "writable" => self.writable = texts(node)?,
             "tags" => self.tags = texts(node)?,
-            "output" => self.output = Some(text(node)?),
+            "output" => self.outputs = one_or_more(node)?,
+            "push" => self.push = one_or_more(node)?,
             "locked" => self.locked = Some(boolean(node)?),
             "offline" => self.offline = Some(boolean(node)?),
             "debian-mirror" => self.debian_mirror = Some(text(node)?),
             other => return Err(SettingError(format!("`{other}` is not a setting"))),
         }
         Ok(())
+    }
+}
+
+/// A list, or a text for a list of one.
+fn one_or_more(node: &Node) -> Result<Vec<String>, SettingError> {
+    match &node.value {
+        Value::Array(_) => texts(node),
+        _ => Ok(vec![text(node)?]),
     }
 }
 

@@ -72,8 +72,10 @@ pub struct Settings {
     pub writable: Vec<String>,
     /// Tags of the image.
     pub tags: Vec<String>,
-    /// Where the image goes: a directory or `oci:DIR[:TAG]`.
-    pub output: Option<String>,
+    /// Where the image goes: directories, layouts, archives, registries.
+    pub outputs: Vec<String>,
+    /// Registries that it is pushed to.
+    pub push: Vec<String>,
     /// Whether resolving is forbidden: there must be a lock.
     pub locked: Option<bool>,
     /// Whether the network is forbidden.
@@ -192,7 +194,8 @@ impl Settings {
             include: list(self.include, below.include),
             writable: list(self.writable, below.writable),
             tags: list(self.tags, below.tags),
-            output: self.output.or(below.output),
+            outputs: list(self.outputs, below.outputs),
+            push: list(self.push, below.push),
             locked: self.locked.or(below.locked),
             offline: self.offline.or(below.offline),
             debian_mirror: self.debian_mirror.or(below.debian_mirror),
@@ -237,6 +240,7 @@ mod tests {
             writable = ["data/"]
             tags = ["v1"]
             output = "image/"
+            push = ["ghcr.io/me/app"]
             locked = true
             offline = true
             debian-mirror = "http://deb.example"

@@ -1,0 +1,112 @@
+//! `pyoci push` and `pyoci pull`: an image is copied as it is, from anywhere to anywhere.
+
+use serde_json::{Value, json};
+
+use super::destination::{Destination, Naming, Outlets, Written, has_transport};
+use crate::digest::Digest;
+use crate::environment::Environment;
+use crate::progress::Progress;
+use crate::reference::{ImageReference, LayoutReference};
+use crate::source;
+use crate::store::Store;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The source, as it was said.
+    pub source: String,
+    /// Registry references to push to.
+    pub push: Vec<String>,
+    /// Other destinations, in the forms of `-o`.
+    pub outputs: Vec<String>,
+    /// Tags at the destinations; the source's own where none are given.
+    pub tags: Vec<String>,
+}
+
+/// What was copied.
+#[derive(Debug)]
+pub struct Report {
+    /// The digest of the manifest or index: the same everywhere.
+    pub digest: Digest,
+    /// What became of it at each destination.
+    pub written: Vec<Written>,
+}
+
+/// Copies an image with all that it refers to. Not one byte is changed.
+pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<Report> {
+    let reference = from(&order.source, environment)?;
+    let naming = naming(&reference, order);
+    let mut destinations = Vec::new();
+    for text in &order.push {
+        destinations.push(Destination::push(text, &naming)?);
+    }
+    for text in &order.outputs {
+        destinations.push(Destination::output(text, &naming, environment)?);
+    }
+    destinations.iter().try_for_each(Destination::check)?;
+    let outlets = Outlets {
+        store: &Store::open(&super::cache::directory(environment)?)?,
+        environment,
+        progress,
+    };
+    let image = source::closure(source::open(&reference)?.as_ref())?;
+    let mut written = Vec::new();
+    for destination in &destinations {
+        written.push(destination.write(&image, &outlets)?);
+    }
+    Ok(Report {
+        digest: image.digest().clone(),
+        written,
+    })
+}
+
+/// The source: a transport and a place, a layout or archive that is there, else a registry reference.
+fn from(text: &str, environment: &Environment) -> anyhow::Result<ImageReference> {
+    let here = environment.working_directory.join(text);
+    if !has_transport(text) && here.is_dir() {
+        return Ok(ImageReference::Layout(LayoutReference::at(&here)));
+    }
+    let mut reference: ImageReference = text.parse()?;
+    reference.anchor(&environment.working_directory);
+    Ok(reference)
+}
+
+/// Without tags of its own the copy is called as the source is.
+fn naming(source: &ImageReference, order: &Order) -> Naming {
+    let (name, tag) = match source {
+        ImageReference::Registry(reference) => {
+            let name = reference.repository.name.rsplit('/').next();
+            (name.unwrap_or_default().to_owned(), reference.tag.clone())
+        }
+        ImageReference::Layout(place) | ImageReference::OciArchive(place) => {
+            let name = place.path.file_stem().unwrap_or_default().to_string_lossy();
+            (name.into_owned(), place.tag.clone())
+        }
+        ImageReference::DockerArchive(place) => {
+            let name = place.path.file_stem().unwrap_or_default().to_string_lossy();
+            (name.into_owned(), None)
+        }
+        ImageReference::Recipe(name) => (name.clone(), None),
+    };
+    let tags = if order.tags.is_empty() {
+        tag.into_iter().collect()
+    } else {
+        order.tags.clone()
+    };
+    Naming { name, tags }
+}
+
+impl Report {
+    /// What is printed on stdout: where the image can be had by its digest.
+    pub fn lines(&self) -> Vec<String> {
+        super::report::digest_lines(&self.digest, &self.written)
+    }
+
+    /// As `--format json` tells it.
+    pub fn json(&self) -> Value {
+        json!({
+            "digest": self.digest,
+            "destinations": self.written.iter().map(Written::json).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,305 @@
+//! Where images go: every form of `-o`, `--push` and `--load`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::Error;
+use super::engine::Engine;
+use crate::environment::Environment;
+use crate::image::Closure;
+use crate::progress::Progress;
+use crate::reference::{ImageReference, LayoutReference, RegistryReference, check_tag};
+use crate::sink::layout::{self, Mode};
+use crate::store::Store;
+
+/// The tag of an image that was given none, as podman and docker have it.
+const DEFAULT_TAG: &str = "latest";
+
+/// What an image is called where its destination does not say.
+#[derive(Clone, Debug)]
+pub struct Naming {
+    /// The name without a tag; docker archives and engines need one.
+    pub name: String,
+    /// The tags that were asked for.
+    pub tags: Vec<String>,
+}
+
+/// One place that an image is written to.
+#[derive(Debug)]
+pub struct Destination {
+    /// As it was said.
+    text: String,
+    /// Under which names: tags, or for docker archives and engines references with tags. At least one.
+    names: Vec<String>,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Layout { directory: PathBuf, mode: Mode },
+    OciArchive(PathBuf),
+    DockerArchive(PathBuf),
+    Registry(RegistryReference),
+    Engine(Engine),
+}
+
+/// What destinations are written with.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlets<'a> {
+    /// Where temporary files go.
+    pub store: &'a Store,
+    /// Where engines are found.
+    pub environment: &'a Environment,
+    /// The user.
+    pub progress: &'a Progress,
+}
+
+/// What became of an image at a destination.
+#[derive(Debug)]
+pub struct Written {
+    /// The destination, as it was said.
+    pub text: String,
+    /// The names that the image has there.
+    pub names: Vec<String>,
+    /// `REPOSITORY@DIGEST`, where it went to a registry.
+    pub reference: Option<String>,
+}
+
+impl Destination {
+    /// `-o`: a directory (its layout is replaced), or a transport and a place.
+    pub fn output(text: &str, naming: &Naming, environment: &Environment) -> anyhow::Result<Self> {
+        let at = |path: &std::path::Path| environment.working_directory.join(path);
+        let reference = if has_transport(text) {
+            text.parse()?
+        } else {
+            let place = Place::Layout {
+                directory: at(text.as_ref()),
+                mode: Mode::Replace,
+            };
+            return Ok(Self::new(text, tags(None, naming)?, place));
+        };
+        match reference {
+            ImageReference::Layout(LayoutReference { path, tag }) => {
+                let place = Place::Layout {
+                    directory: at(&path),
+                    mode: Mode::Add,
+                };
+                Ok(Self::new(text, tags(tag, naming)?, place))
+            }
+            ImageReference::OciArchive(LayoutReference { path, tag }) => {
+                Ok(Self::new(text, tags(tag, naming)?, Place::OciArchive(at(&path))))
+            }
+            ImageReference::DockerArchive(LayoutReference { path, tag }) => {
+                let names = full_names(tag.as_deref(), naming)?;
+                Ok(Self::new(text, names, Place::DockerArchive(at(&path))))
+            }
+            ImageReference::Registry(reference) => Self::registry(text, reference, naming),
+            ImageReference::Recipe(_) => Err(Error::Destination(text.to_owned()).into()),
+        }
+    }
+
+    /// `--push`: a repository of a registry, with or without `docker://` in front.
+    pub fn push(text: &str, naming: &Naming) -> anyhow::Result<Self> {
+        match text.parse()? {
+            ImageReference::Registry(reference) => Self::registry(text, reference, naming),
+            _ => Err(Error::NotRegistry(text.to_owned()).into()),
+        }
+    }
+
+    /// `--load`: the engine of this machine. `name` goes over the image's own.
+    pub fn load(name: Option<&str>, naming: &Naming, environment: &Environment) -> anyhow::Result<Self> {
+        let engine = Engine::find(environment)?;
+        let names = full_names(name, naming)?;
+        Ok(Self::new(&engine.to_string(), names, Place::Engine(engine)))
+    }
+
+    fn registry(text: &str, reference: RegistryReference, naming: &Naming) -> anyhow::Result<Self> {
+        if reference.digest.is_some() {
+            return Err(Error::DigestGiven(text.to_owned()).into());
+        }
+        let names = tags(reference.tag.clone(), naming)?;
+        Ok(Self::new(text, names, Place::Registry(reference)))
+    }
+
+    fn new(text: &str, mut names: Vec<String>, place: Place) -> Self {
+        names.sort();
+        names.dedup();
+        Self {
+            text: text.to_owned(),
+            names,
+            place,
+        }
+    }
+
+    /// Fails if the image cannot be written there: a cheap look before the work begins.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match &self.place {
+            Place::Layout { directory, .. } => Ok(layout::check(directory)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory or file on this machine, absolute.
+    pub fn path(&self) -> Option<&PathBuf> {
+        match &self.place {
+            Place::Layout { directory: path, .. } | Place::OciArchive(path) | Place::DockerArchive(path) => {
+                Some(path)
+            }
+            Place::Registry(_) | Place::Engine(_) => None,
+        }
+    }
+
+    /// Writes the image there and says so.
+    pub fn write(&self, image: &Closure, outlets: &Outlets) -> anyhow::Result<Written> {
+        match &self.place {
+            Place::Layout { directory, mode } => layout::write(image, directory, &self.names, *mode)?,
+            Place::OciArchive(_) | Place::DockerArchive(_) | Place::Registry(_) => {
+                return Err(Error::Destination(self.text.clone()).into());
+            }
+            Place::Engine(engine) => engine.load(image, &self.names, outlets)?,
+        }
+        let reference = match &self.place {
+            Place::Registry(place) => Some(format!("{}@{}", place.repository, image.digest())),
+            _ => None,
+        };
+        let verb = match &self.place {
+            Place::Registry(_) => "Pushed",
+            Place::Engine(_) => "Loaded",
+            _ => "Wrote",
+        };
+        outlets.progress.done(verb, format!("{self} {}", image.digest()));
+        Ok(Written {
+            text: self.text.clone(),
+            names: self.names.clone(),
+            reference,
+        })
+    }
+}
+
+impl Written {
+    /// As `--format json` tells it.
+    pub fn json(&self) -> Value {
+        json!({ "destination": self.text, "names": self.names, "reference": self.reference })
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.text, self.names.join(", "))
+    }
+}
+
+/// Whether a text says its transport; without one it is a directory.
+pub fn has_transport(text: &str) -> bool {
+    ["oci:", "oci-archive:", "docker-archive:", "docker://", "recipe:"]
+        .iter()
+        .any(|transport| text.starts_with(transport))
+}
+
+/// The tag of the destination and those that were asked for.
+fn tags(own: Option<String>, naming: &Naming) -> anyhow::Result<Vec<String>> {
+    let mut tags: Vec<String> = own.into_iter().chain(naming.tags.iter().cloned()).collect();
+    if tags.is_empty() {
+        tags.push(DEFAULT_TAG.to_owned());
+    }
+    for tag in &tags {
+        check_tag(tag)?;
+    }
+    Ok(tags)
+}
+
+/// `NAME:TAG` for every tag.
+fn full_names(own: Option<&str>, naming: &Naming) -> anyhow::Result<Vec<String>> {
+    let (name, tag) = match own {
+        Some(text) => {
+            // Parsed as a whole, so that what no engine would take is refused here.
+            let reference: RegistryReference = text.parse()?;
+            if reference.digest.is_some() {
+                return Err(Error::DigestGiven(text.to_owned()).into());
+            }
+            let name = match &reference.tag {
+                Some(tag) => text[..text.len() - tag.len() - 1].to_owned(),
+                None => text.to_owned(),
+            };
+            (name, reference.tag)
+        }
+        None => (image_name(&naming.name), None),
+    };
+    let tags = tags(tag, naming)?;
+    Ok(tags.into_iter().map(|tag| format!("{name}:{tag}")).collect())
+}
+
+/// A project's name as the name of an image: what repositories may not have becomes `-`.
+fn image_name(name: &str) -> String {
+    let part = |part: &str| {
+        part.chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect::<String>()
+    };
+    let parts: Vec<_> = name
+        .to_ascii_lowercase()
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .map(part)
+        .filter(|part| !part.is_empty())
+        .collect();
+    if parts.is_empty() {
+        "app".to_owned()
+    } else {
+        parts.join("-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(tags: &[&str]) -> Naming {
+        Naming {
+            name: "My_App".to_owned(),
+            tags: tags.iter().map(|&t| t.to_owned()).collect(),
+        }
+    }
+
+    fn environment() -> Environment {
+        Environment::new([], "/work".into(), std::time::SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn every_destination_gets_the_names_that_it_takes() {
+        for (text, tags, names) in [
+            ("image", &[][..], &["latest"][..]),
+            ("image", &["2", "1", "2"], &["1", "2"]),
+            ("oci:image:1", &["2"], &["1", "2"]),
+            ("oci-archive:a.tar", &[], &["latest"]),
+            ("docker-archive:a.tar", &["1"], &["my-app:1"]),
+            (
+                "docker-archive:a.tar:ghcr.io:443/me/app:3",
+                &[],
+                &["ghcr.io:443/me/app:3"],
+            ),
+            ("docker-archive:a.tar:me/app", &["1"], &["me/app:1"]),
+            ("docker://ghcr.io/me/app", &["1"], &["1"]),
+            ("docker://ghcr.io/me/app:3", &["1"], &["1", "3"]),
+        ] {
+            let destination = Destination::output(text, &naming(tags), &environment()).unwrap();
+            assert_eq!(destination.names, names, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_to_is_refused() {
+        for text in [
+            "recipe:trixie",
+            "docker://x/y@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+            "docker-archive:a.tar:UPPER",
+        ] {
+            assert!(
+                Destination::output(text, &naming(&[]), &environment()).is_err(),
+                "{text}"
+            );
+        }
+        assert!(Destination::push("oci:x", &naming(&[])).is_err());
+    }
+}
