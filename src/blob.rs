@@ -21,6 +21,11 @@ pub trait Open: Send + Sync + fmt::Debug {
         None
     }
 
+    /// That file, if this very process wrote it and hashed the bytes on their way: a copy of it need not hash them again.
+    fn written_file(&self) -> Option<&Path> {
+        None
+    }
+
     /// The repository of a registry that holds these bytes under their digest, where there is one: a sink of the same
     /// registry may mount them instead of sending them.
     fn repository(&self) -> Option<&Repository> {
@@ -45,6 +50,24 @@ impl Open for PathBlob {
     }
 
     fn path(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
+}
+
+/// A file that this process has written, having hashed what it wrote. A file that was there before is a [`PathBlob`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenBlob(pub PathBuf);
+
+impl Open for WrittenBlob {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(fs_err::File::open(&self.0)?))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
+
+    fn written_file(&self) -> Option<&Path> {
         Some(&self.0)
     }
 }

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use oci_spec::image::{
     ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageManifest, MediaType, SCHEMA_VERSION,
@@ -20,6 +22,8 @@ use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
 const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Temporary files start like this; what a killed build left behind is removed by the next one.
 const TEMPORARY: &str = ".pyoci-";
+/// How many blobs are written at once.
+const AT_ONCE: usize = 4;
 
 /// What becomes of images that the layout already has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,13 +100,7 @@ fn write_locked(image: &Closure, directory: &Path, tags: &[String], mode: Mode) 
     }
     let old = read_index(directory)?;
     let new = canonical_json(&merged(old.as_ref(), image, tags, mode))?;
-    let mut touched = BTreeSet::new();
-    for blob in image.all() {
-        touched.extend(write_blob(blob, directory)?);
-    }
-    for parent in &touched {
-        sync_directory(parent).map_err(fault)?;
-    }
+    write_blobs(image, directory)?;
     let index = directory.join("index.json");
     if fs_err::read(&index).ok().as_deref() != Some(&new[..]) {
         replace_file(&index, &new).map_err(fault)?;
@@ -140,24 +138,82 @@ pub fn read_index(directory: &Path) -> Result<Option<ImageIndex>, Error> {
         })
 }
 
-/// Writes a blob that is not there; gives the directory to sync.
-fn write_blob(blob: &Blob, layout: &Path) -> Result<Option<PathBuf>, Error> {
-    let path = blob_path(layout, &blob.descriptor.digest);
-    if fs_err::metadata(&path).is_ok_and(|m| m.is_file() && m.len() == blob.descriptor.size) {
-        return Ok(None);
+/// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk.
+fn write_blobs(image: &Closure, layout: &Path) -> Result<(), Error> {
+    let is_there = |blob: &Blob| {
+        let metadata = fs_err::metadata(blob_path(layout, &blob.descriptor.digest));
+        metadata.is_ok_and(|m| m.is_file() && m.len() == blob.descriptor.size)
+    };
+    let missing: Vec<&Blob> = image.all().filter(|blob| !is_there(blob)).collect();
+    let fault = |source| Error::Write {
+        path: layout.to_owned(),
+        source,
+    };
+    let parent = |blob: &&Blob| {
+        blob_path(layout, &blob.descriptor.digest)
+            .parent()
+            .map(Path::to_owned)
+    };
+    let parents: BTreeSet<PathBuf> = missing.iter().filter_map(parent).collect();
+    for parent in &parents {
+        fs_err::create_dir_all(parent).map_err(fault)?;
     }
-    let parent = path.parent().unwrap_or(layout).to_owned();
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), (usize, Error)> {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(blob) = missing.get(number) else {
+                return Ok(());
+            };
+            write_blob(blob, layout).map_err(|error| {
+                next.store(missing.len(), Ordering::Relaxed);
+                (number, error)
+            })?;
+        }
+    };
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE.min(missing.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        threads.into_iter().map(ScopedJoinHandle::join).collect()
+    });
+    let mut errors = Vec::new();
+    for result in results {
+        let panicked = |_| fault(io::Error::other("a thread that writes blobs died"));
+        errors.extend(result.map_err(panicked)?.err());
+    }
+    // Blobs are begun in order: where the first fails always, it is the one reported.
+    if let Some((_, error)) = errors.into_iter().min_by_key(|(number, _)| *number) {
+        return Err(error);
+    }
+    parents
+        .iter()
+        .try_for_each(|parent| sync_directory(parent))
+        .map_err(fault)
+}
+
+fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
+    let path = blob_path(layout, &blob.descriptor.digest);
     let fault = |source| Error::Write {
         path: path.clone(),
         source,
     };
-    fs_err::create_dir_all(&parent).map_err(fault)?;
     let unreadable = |source| Error::Blob {
         digest: blob.descriptor.digest.clone(),
         source,
     };
+    let mut file = temporary_in(path.parent().unwrap_or(layout)).map_err(fault)?;
+    if let Some(source) = blob.content.written_file() {
+        // File to file: the kernel shares the extents where the file system can (btrfs, XFS), else copies.
+        let (mut source, _) = fs_err::File::open(source).map_err(unreadable)?.into_parts();
+        let size = io::copy(&mut source, file.as_file_mut()).map_err(fault)?;
+        if size != blob.descriptor.size {
+            let what = format!("it has {size} bytes, not the {} written", blob.descriptor.size);
+            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, what)));
+        }
+        return persist(file, &path).map_err(fault);
+    }
     let mut reader = blob.open_verified().map_err(unreadable)?;
-    let mut file = temporary_in(&parent).map_err(fault)?;
     let mut buffer = vec![0; 256 * 1024];
     loop {
         match reader.read(&mut buffer) {
@@ -167,8 +223,7 @@ fn write_blob(blob: &Blob, layout: &Path) -> Result<Option<PathBuf>, Error> {
             Err(e) => return Err(unreadable(e)),
         }
     }
-    persist(file, &path).map_err(fault)?;
-    Ok(Some(parent))
+    persist(file, &path).map_err(fault)
 }
 
 fn temporary_in(directory: &Path) -> io::Result<NamedTempFile> {
@@ -377,5 +432,24 @@ mod tests {
         let new = directory.path().join("new");
         assert!(write(&bad, &new, &[], Mode::Replace).is_err());
         assert!(!new.exists());
+    }
+
+    #[test]
+    fn a_file_that_was_written_just_now_is_copied_and_its_size_still_checked() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, layout) = (directory.path().join("layer"), directory.path().join("image"));
+        let mut image = tiny("x");
+        let bytes = image.blobs[0].read_verified(1 << 20).unwrap();
+        image.blobs[0].content = std::sync::Arc::new(crate::blob::WrittenBlob(file.clone()));
+        fs_err::write(&file, &bytes[1..]).unwrap();
+        assert!(matches!(
+            write(&image, &layout, &[], Mode::Replace),
+            Err(Error::Blob { .. })
+        ));
+        assert!(!layout.exists());
+        fs_err::write(&file, &bytes).unwrap();
+        write(&image, &layout, &[], Mode::Replace).unwrap();
+        let copy = blob_path(&layout, &image.blobs[0].descriptor.digest);
+        assert_eq!(fs_err::read(copy).unwrap(), bytes);
     }
 }

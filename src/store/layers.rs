@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Kind, Store};
-use crate::blob::{Blob, Descriptor, PathBlob};
+use crate::blob::{Blob, Descriptor, Open, PathBlob, WrittenBlob};
 use crate::digest::Digest;
 use crate::layer::{Layer, Written};
 
@@ -28,7 +28,8 @@ impl Store {
         Some(note.layer(PathBlob(path), created_by))
     }
 
-    /// Makes a layer and keeps it under the digest of its inputs. `write` writes the layer's bytes.
+    /// Makes a layer and keeps it under the digest of its inputs. `write` writes the layer's bytes, and the digest that it
+    /// gives is of just those.
     pub fn make_layer<E: From<Error>>(
         &self,
         key: &Digest,
@@ -46,12 +47,12 @@ impl Store {
         };
         let json = serde_json::to_vec(&note).unwrap_or_default();
         self.remember(key, &json)?;
-        Ok(note.layer(PathBlob(added.path), created_by))
+        Ok(note.layer(WrittenBlob(added.path), created_by))
     }
 }
 
 impl Note {
-    fn layer(self, content: PathBlob, created_by: &str) -> Layer {
+    fn layer(self, content: impl Open + 'static, created_by: &str) -> Layer {
         let Self {
             media_type,
             digest,
