@@ -1,8 +1,9 @@
 //! Packages into one tree: fetched in parallel, unpacked, laid over each other in the order of their names.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
 
 use super::deb::{Deb, Leave};
 use super::list::{ListedPackage, PackageList};
@@ -27,56 +28,36 @@ impl Archives<'_> {
     pub fn unpack(&self, list: &PackageList, leave: Leave<'_>) -> Result<Unpacked, Error> {
         let packages = list.packages();
         let next = AtomicUsize::new(0);
-        let done = AtomicU64::new(0);
-        let debs: Mutex<Vec<Option<Result<Deb, Error>>>> =
-            Mutex::new(packages.iter().map(|_| None).collect());
-        // One is unpacked at a time while others are fetched: xz takes up to 64 MB for each.
-        let turn = Mutex::new(());
-        let work = || {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(package) = packages.get(at) else { break };
-                let result = self.read_package(package, leave, &turn);
-                if result.is_err() {
-                    // Nobody needs to begin another one.
-                    next.store(packages.len(), Ordering::Relaxed);
+        let fetch = |fetched: &Sender<_>| {
+            while let Some((at, package)) = take(packages, &next) {
+                if fetched.send((at, self.package_file(package))).is_err() {
+                    break;
                 }
-                let bytes = done.fetch_add(package.size, Ordering::Relaxed) + package.size;
-                self.progress.transfer("Debian packages", bytes, list.size());
-                let mut debs = debs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                debs[at] = Some(result);
             }
         };
-        std::thread::scope(|scope| {
+        let (fetched, arrivals) = mpsc::channel();
+        let debs = std::thread::scope(|scope| {
             for _ in 0..THREADS.min(packages.len()) {
-                scope.spawn(work);
+                let fetched = fetched.clone();
+                scope.spawn(move || fetch(&fetched));
             }
-        });
-        let debs = debs
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+            drop(fetched);
+            // One after another, on this thread alone: xz takes up to 64 MB for each, which the allocator would keep for
+            // every thread that has done one. A fault drops the receiver, so that nobody begins another package.
+            let mut debs = BTreeMap::new();
+            let mut done = 0;
+            for (at, path) in arrivals {
+                debs.insert(at, read(&packages[at], &path?, leave)?);
+                done += packages[at].size;
+                self.progress.transfer("Debian packages", done, list.size());
+            }
+            Ok::<_, Error>(debs)
+        })?;
         let mut merged = Merge::default();
-        for (package, deb) in packages.iter().zip(debs) {
-            if let Some(deb) = deb {
-                self.lay(package, deb?, &mut merged)?;
-            }
+        for (at, deb) in debs {
+            self.lay(&packages[at], deb, &mut merged)?;
         }
         Ok(merged.unpacked)
-    }
-
-    fn read_package(
-        &self,
-        package: &ListedPackage,
-        leave: Leave<'_>,
-        turn: &Mutex<()>,
-    ) -> Result<Deb, Error> {
-        let path = self.package_file(package)?;
-        let _turn = turn.lock();
-        let file = fetch::open(&path, &package.name)?;
-        Deb::read(file, leave).map_err(|source| Error::Deb {
-            package: format!("{} {}", package.name, package.version),
-            source,
-        })
     }
 
     fn lay(&self, package: &ListedPackage, deb: Deb, merged: &mut Merge) -> Result<(), Error> {
@@ -90,6 +71,20 @@ impl Archives<'_> {
         }
         Ok(())
     }
+}
+
+/// The next package that nobody has taken yet, and its place in the list.
+fn take<'a>(packages: &'a [ListedPackage], next: &AtomicUsize) -> Option<(usize, &'a ListedPackage)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    Some((at, packages.get(at)?))
+}
+
+fn read(package: &ListedPackage, path: &Path, leave: Leave<'_>) -> Result<Deb, Error> {
+    let file = fetch::open(path, &package.name)?;
+    Deb::read(file, leave).map_err(|source| Error::Deb {
+        package: format!("{} {}", package.name, package.version),
+        source,
+    })
 }
 
 /// Trees laid over each other, and which package each path came from.

@@ -2,18 +2,22 @@
 
 mod credentials;
 mod error;
+mod resolver;
 
 use std::io::Read;
 use std::time::Duration;
 
 use ureq::http;
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::DefaultConnector;
 use url::Url;
 
 pub use credentials::Credentials;
 pub use error::{Error, redacted};
 
 use crate::environment::Environment;
+use resolver::RememberingResolver;
 
 /// How often a request is sent before its failure is reported.
 const TRIES: u32 = 4;
@@ -43,7 +47,7 @@ impl Client {
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
             .build();
-        let agent = ureq::Agent::config_builder()
+        let config = ureq::Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
             .max_redirects(0)
@@ -54,8 +58,12 @@ impl Client {
             .timeout_per_read(Some(Duration::from_mins(1)))
             .max_idle_connections(32)
             .max_idle_connections_per_host(16)
-            .build()
-            .new_agent();
+            .build();
+        let agent = ureq::Agent::with_parts(
+            config,
+            DefaultConnector::default(),
+            RememberingResolver::<DefaultResolver>::default(),
+        );
         Self {
             agent,
             credentials: Credentials::load(environment),
