@@ -98,6 +98,13 @@ impl RandomFile {
         })
     }
 
+    /// A file that is open already and may have no name; messages call it `path`.
+    pub fn unnamed(file: File, path: &Path) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        let path = path.to_owned();
+        Ok(Self { file, path, size })
+    }
+
     /// The size in bytes when it was opened.
     pub fn size(&self) -> u64 {
         self.size
@@ -113,6 +120,37 @@ impl RandomFile {
         self.file
             .read_exact_at(buffer, offset)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", self.path.display())))
+    }
+}
+
+/// A stretch of a file: a member of a tar archive.
+#[derive(Clone, Debug)]
+pub struct FilePart {
+    /// The file.
+    pub file: Arc<RandomFile>,
+    /// Where it begins, in bytes.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub size: u64,
+}
+
+impl Open for FilePart {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(PartReader(self.clone())))
+    }
+}
+
+/// What is left to read of a part.
+struct PartReader(FilePart);
+
+impl Read for PartReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let part = &mut self.0;
+        let n = usize::try_from(part.size).unwrap_or(usize::MAX).min(buffer.len());
+        part.file.read_exact_at(&mut buffer[..n], part.offset)?;
+        part.offset += n as u64;
+        part.size -= n as u64;
+        Ok(n)
     }
 }
 

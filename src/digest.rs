@@ -123,6 +123,13 @@ impl Digest {
     pub fn hex(&self) -> &str {
         &self.hex
     }
+
+    /// Where an image layout has the blob of that digest.
+    ///
+    /// > a directory for each hash algorithm, the children of which will contain the actual content (image-layout.md)
+    pub fn layout_name(&self) -> String {
+        format!("blobs/{}/{}", self.algorithm().name(), self.hex())
+    }
 }
 
 impl FromStr for Digest {

@@ -13,7 +13,7 @@ pub enum ImageReference {
     Layout(LayoutReference),
     /// `oci-archive:FILE[:TAG]`: an OCI image layout in a tar file.
     OciArchive(LayoutReference),
-    /// `docker-archive:FILE[:REF]`: what `docker save` writes.
+    /// `docker-archive:FILE[:REF|:@INDEX]`: what `docker save` writes.
     DockerArchive(LayoutReference),
     /// `recipe:NAME` or `recipe:FILE`: a base that pyoci assembles from Debian packages.
     Recipe(String),
@@ -27,7 +27,7 @@ pub struct LayoutReference {
     /// The directory or file.
     pub path: PathBuf,
     /// The tag (the `org.opencontainers.image.ref.name` annotation of an `index.json` entry), or for an archive of
-    /// Docker's the repository and tag.
+    /// Docker's the repository and tag, or `@` and the image's place in it.
     pub tag: Option<String>,
 }
 
@@ -82,6 +82,17 @@ pub fn check_tag(tag: &str) -> Result<(), ReferenceError> {
     }
 }
 
+/// Checks what follows the file in `docker-archive:FILE:REF`: a name without digest, or `@INDEX` (containers-transports(5)).
+fn check_archive_name(text: &str) -> Result<(), ReferenceError> {
+    let valid = match text.strip_prefix('@') {
+        Some(index) => index.parse::<u32>().is_ok(),
+        None => text.parse::<RegistryReference>()?.digest.is_none(),
+    };
+    valid
+        .then_some(())
+        .ok_or_else(|| ReferenceError::Repository(text.to_owned()))
+}
+
 impl LayoutReference {
     /// Parses `PATH[:TAG]`; a part after the last colon is a tag only if no `/` follows it, as skopeo does.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
@@ -133,6 +144,20 @@ impl RegistryReference {
             text.push_str(&digest.to_string());
         }
         text
+    }
+}
+
+impl RegistryReference {
+    /// The name as Docker shows it, without what stands for itself: `app:1` for `docker.io/library/app:1`.
+    pub fn familiar(&self) -> String {
+        let qualified = self.qualified();
+        let Some(name) = qualified.strip_prefix("docker.io/") else {
+            return qualified;
+        };
+        match name.strip_prefix("library/") {
+            Some(official) if !official.contains('/') => official.to_owned(),
+            _ => name.to_owned(),
+        }
     }
 }
 
@@ -220,6 +245,9 @@ impl FromStr for ImageReference {
                 Some((path, tag)) => (path, Some(tag.to_owned())),
                 None => (rest, None),
             };
+            if let Some(tag) = &tag {
+                check_archive_name(tag)?;
+            }
             if path.is_empty() {
                 return Err(ReferenceError::Empty(text.to_owned(), "file"));
             }

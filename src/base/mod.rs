@@ -65,6 +65,11 @@ pub fn load(
 ) -> Result<Base, Error> {
     match reference {
         ImageReference::Recipe(name) => assemble::assemble(&Recipe::load(name)?, platform, tools, options),
-        _ => carried::load(reference, source::open(reference)?.as_ref(), platform, tools),
+        _ => carried::load(
+            reference,
+            source::open(reference, tools.store)?.as_ref(),
+            platform,
+            tools,
+        ),
     }
 }

@@ -1,7 +1,9 @@
 //! Tar headers: ustar, and a pax extended header in front only where ustar cannot say it (POSIX.1-2024, pax).
 
+use std::path::PathBuf;
+
 use crate::paths::TreePath;
-use crate::tree::{Entry, Kind};
+use crate::tree::{Content, Entry, Kind};
 
 /// The unit of a tar archive, in bytes.
 pub(super) const BLOCK: usize = 512;
@@ -66,6 +68,22 @@ pub(super) fn append(tar: &mut Vec<u8>, path: &TreePath, entry: &Entry, mtime: u
     tar.extend_from_slice(header.as_bytes());
 }
 
+/// The header of a file of `size` bytes that anyone may read, for archives that are no layers; `mtime` in seconds since 1970.
+pub fn file_header(path: &TreePath, size: u64, mtime: u64) -> Vec<u8> {
+    let content = Content::Path {
+        path: PathBuf::new(),
+        size,
+    };
+    let mut header = Vec::new();
+    append(&mut header, path, &Entry::file(content, false), mtime);
+    header
+}
+
+/// The zero bytes behind `size` bytes of content, up to the next header.
+pub fn file_padding(size: u64) -> &'static [u8] {
+    &[0; BLOCK][..padding(size)]
+}
+
 /// An extended header: a member of type `x` whose content is the records.
 fn append_extended(tar: &mut Vec<u8>, records: &[u8], mtime: u64) {
     let mut header = tar::Header::new_ustar();
@@ -118,7 +136,7 @@ fn ascii(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Content, Owner};
+    use crate::tree::Owner;
 
     fn header(path: &str, entry: &Entry) -> Vec<u8> {
         let mut tar = Vec::new();

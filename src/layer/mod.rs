@@ -19,7 +19,8 @@ use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::paths::TreePath;
 
-pub use read::{Found, FoundKind, LayerReader, decompress};
+pub use header::{file_header, file_padding};
+pub use read::{Found, FoundKind, LayerReader, compression, decompress};
 pub use write::write;
 
 /// The version of the byte format. It goes into the keys under which finished layers are kept: whatever changes a byte of

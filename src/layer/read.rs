@@ -1,13 +1,26 @@
 //! Layers read: those of others too, so any compression and any tar dialect that images use.
 
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
 
+use super::Compression;
 use super::header::{BLOCK, padding};
 use super::inflate::invalid;
+use crate::blob::RandomFile;
 use crate::paths::TreePath;
 
 /// The most that extended headers of one member may take, in bytes: names and a few attributes.
 const MOST_EXTENDED: u64 = 1024 * 1024;
+
+/// How bytes are compressed, by the first four of them; `None` if they are not.
+pub fn compression(first: &[u8]) -> Option<Compression> {
+    match first {
+        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
+        // A zstd frame, or a skippable one in front (RFC 8878, 3.1).
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
+        _ => None,
+    }
+}
 
 /// The uncompressed bytes of a blob, which may be gzip of any number of members, zstd of any number of frames, or neither.
 /// Which it is stands in its first bytes; media types of old images cannot be trusted to say it.
@@ -15,13 +28,10 @@ pub fn decompress(mut blob: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + S
     let mut magic = Vec::new();
     blob.by_ref().take(4).read_to_end(&mut magic)?;
     let blob = BufReader::with_capacity(128 * 1024, io::Cursor::new(magic.clone()).chain(blob));
-    Ok(match magic[..] {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(blob)),
-        // A zstd frame, or a skippable one in front (RFC 8878, 3.1).
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
-            Box::new(zstd::stream::read::Decoder::with_buffer(blob)?)
-        }
-        _ => Box::new(blob),
+    Ok(match compression(&magic) {
+        Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(blob)),
+        Some(Compression::Zstd) => Box::new(zstd::stream::read::Decoder::with_buffer(blob)?),
+        None => Box::new(blob),
     })
 }
 
@@ -61,10 +71,58 @@ pub struct Found {
 ///
 /// Whiteouts (`.wh.` files) are found like any file. The root directory itself is not.
 pub struct LayerReader {
-    tar: Box<dyn Read + Send>,
+    tar: Tar,
     /// Bytes of content and then of padding that the current member still has.
     content: u64,
     padding: u64,
+}
+
+/// The bytes of the archive, and how they are passed over.
+enum Tar {
+    /// A stream: by reading.
+    Stream(Box<dyn Read + Send>),
+    /// A file: by going on behind them.
+    File { file: Arc<RandomFile>, at: u64 },
+}
+
+impl Tar {
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        match self {
+            Self::Stream(stream) => {
+                if io::copy(&mut stream.take(count), &mut io::sink())? < count {
+                    return Err(cut_off());
+                }
+            }
+            Self::File { file, at } => {
+                let end = at.checked_add(count).filter(|end| *end <= file.size());
+                *at = end.ok_or_else(cut_off)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what follows the end of the archive, if reading is what verifies it.
+    fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stream(stream) => io::copy(stream, &mut io::sink()).map(drop),
+            Self::File { .. } => Ok(()),
+        }
+    }
+}
+
+impl Read for Tar {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Stream(stream) => stream.read(buffer),
+            Self::File { file, at } => {
+                let left = usize::try_from(file.size() - *at).unwrap_or(usize::MAX);
+                let n = left.min(buffer.len());
+                file.read_exact_at(&mut buffer[..n], *at)?;
+                *at += n as u64;
+                Ok(n)
+            }
+        }
+    }
 }
 
 /// What the headers in front of a member say of it.
@@ -83,10 +141,28 @@ impl LayerReader {
     /// Reads a layer from its blob, compressed or not.
     pub fn new(blob: Box<dyn Read + Send>) -> io::Result<Self> {
         Ok(Self {
-            tar: decompress(blob)?,
+            tar: Tar::Stream(decompress(blob)?),
             content: 0,
             padding: 0,
         })
+    }
+
+    /// Reads a tar that is a file and not compressed. Content that nobody asks for is passed over without being read.
+    pub fn in_file(file: Arc<RandomFile>) -> Self {
+        Self {
+            tar: Tar::File { file, at: 0 },
+            content: 0,
+            padding: 0,
+        }
+    }
+
+    /// Where in its file the content of the member found last begins, as long as nothing of it was read; `None` if it
+    /// is in no file.
+    pub fn offset(&self) -> Option<u64> {
+        match self.tar {
+            Tar::Stream(_) => None,
+            Tar::File { at, .. } => Some(at),
+        }
     }
 
     /// The next member. `None` at the end, when all bytes of the blob have been read too: a reader that verifies has.
@@ -116,7 +192,7 @@ impl LayerReader {
             // A name, and no member that has it.
             return Err(cut_off());
         }
-        io::copy(&mut self.tar, &mut io::sink())?;
+        self.tar.finish()?;
         Ok(None)
     }
 
@@ -164,10 +240,7 @@ impl LayerReader {
     }
 
     fn skip_content(&mut self) -> io::Result<()> {
-        let left = self.content + self.padding;
-        if io::copy(&mut self.tar.by_ref().take(left), &mut io::sink())? < left {
-            return Err(cut_off());
-        }
+        self.tar.skip(self.content.saturating_add(self.padding))?;
         (self.content, self.padding) = (0, 0);
         Ok(())
     }

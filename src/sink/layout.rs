@@ -19,7 +19,7 @@ use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
 
-const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(super) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Temporary files start like this; what a killed build left behind is removed by the next one.
 const TEMPORARY: &str = ".pyoci-";
 /// How many blobs are written at once.
@@ -226,7 +226,7 @@ fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
     persist(file, &path).map_err(fault)
 }
 
-fn temporary_in(directory: &Path) -> io::Result<NamedTempFile> {
+pub(super) fn temporary_in(directory: &Path) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::Permissions::from_mode(0o644);
     tempfile::Builder::new()
@@ -236,7 +236,7 @@ fn temporary_in(directory: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Power loss must not leave a name without its bytes: sync, then rename.
-fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
@@ -248,7 +248,7 @@ fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     persist(file, path)
 }
 
-fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     fs_err::File::open(directory)?.sync_all()
 }
 
@@ -266,6 +266,11 @@ fn merged(old: Option<&ImageIndex>, image: &Closure, tags: &[String], mode: Mode
         };
         manifests.extend(old.manifests().iter().filter(|d| !replaced(d)).cloned());
     }
+    index_of(manifests, image, tags)
+}
+
+/// An `index.json` that lists an image under its tags, after what it lists already.
+pub(super) fn index_of(mut manifests: Vec<Descriptor>, image: &Closure, tags: &[String]) -> ImageIndex {
     let root = &image.descriptor;
     if tags.is_empty() {
         manifests.push(root.clone());

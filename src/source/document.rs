@@ -43,6 +43,16 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Takes a manifest or index into memory, verified.
+pub(super) fn read(place: &str, blob: &Blob) -> Result<Blob, Error> {
+    let bytes = blob.read_verified(DOCUMENT_LIMIT).map_err(|source| Error::Blob {
+        place: place.to_owned(),
+        what: blob.descriptor.digest.to_string(),
+        source,
+    })?;
+    Ok(Blob::from_bytes(&blob.descriptor.media_type, bytes))
+}
+
 /// Parses JSON.
 pub(super) fn parse(place: &str, bytes: &[u8], what: &str) -> Result<Value, Error> {
     serde_json::from_slice(bytes).map_err(|source| Error::Document {

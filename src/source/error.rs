@@ -2,8 +2,8 @@
 
 use std::io;
 
-use crate::image;
 use crate::platform::Platform;
+use crate::{image, store};
 
 /// Why an image cannot be read where it is.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,26 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A tar file cannot be read, or is none.
+    #[error("cannot read the archive {place}")]
+    Archive {
+        /// The place.
+        place: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// An archive lacks a file that it must have.
+    #[error("the archive {place} has no {name}")]
+    Missing {
+        /// The place.
+        place: String,
+        /// The file.
+        name: String,
+    },
+    /// The cache has no room for an archive that must be decompressed.
+    #[error("an archive cannot be decompressed into the cache")]
+    Store(#[from] store::Error),
     /// A blob is missing, too large or not what its digest says.
     #[error("the image in {place} is damaged: {what}")]
     Blob {
@@ -103,14 +123,11 @@ impl Error {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unsupported(reference) => {
-                let archive =
-                    reference.starts_with("oci-archive:") || reference.starts_with("docker-archive:");
-                let transport = if archive { "" } else { "docker://" };
-                Some(format!(
-                    "copy it to a layout: `skopeo copy {transport}{reference} oci:base:latest`, then `--base oci:base:latest`"
-                ))
-            }
+            Self::Unsupported(reference) => Some(format!(
+                "copy it to a layout: `skopeo copy docker://{reference} oci:base:latest`, then `--base oci:base:latest`"
+            )),
+            Self::Missing { place, name } => other_kind(place, name),
+            Self::Store(e) => e.hint(),
             Self::Image(e) => e.hint(),
             Self::Tag { tags, place, .. } if !tags.is_empty() => {
                 let first = &tags[0];
@@ -125,4 +142,14 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The transport to use where an archive is of the other kind.
+fn other_kind(place: &str, name: &str) -> Option<String> {
+    let other = match (name, place.split_once(':')?) {
+        ("oci-layout", ("oci-archive", file)) => format!("docker-archive:{file}"),
+        ("manifest.json", ("docker-archive", file)) => format!("oci-archive:{file}"),
+        _ => return None,
+    };
+    Some(format!("if it is an archive of the other kind: {other}"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::document::{descriptor, malformed, parse};
+use super::document::{descriptor, malformed, parse, read};
 use super::select::is_for;
 use super::{Error, Root, Source};
 use crate::blob::{Blob, Descriptor, PathBlob};
@@ -69,15 +69,7 @@ impl Source for LayoutSource {
     }
 
     fn document(&self, descriptor: &Descriptor) -> Result<Blob, Error> {
-        let bytes = self
-            .blob(descriptor)?
-            .read_verified(DOCUMENT_LIMIT)
-            .map_err(|source| Error::Blob {
-                place: self.place(),
-                what: descriptor.digest.to_string(),
-                source,
-            })?;
-        Ok(Blob::from_bytes(&descriptor.media_type, bytes))
+        read(&self.place(), &self.blob(descriptor)?)
     }
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Blob, Error> {

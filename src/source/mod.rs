@@ -1,9 +1,12 @@
 //! Sources: places that images are read from. What they hold is read in one way, wherever it is.
 
+mod archive;
 mod closure;
+mod docker_archive;
 mod document;
 mod error;
 mod layout;
+mod oci_archive;
 mod select;
 
 use std::fmt;
@@ -11,9 +14,14 @@ use std::fmt;
 use crate::blob::{Blob, Descriptor};
 use crate::platform::Platform;
 use crate::reference::ImageReference;
+use crate::store::Store;
 
+pub use archive::{ArchiveKind, archive_kind};
 pub use closure::closure;
+pub use docker_archive::DockerArchiveSource;
 pub use error::Error;
+pub use layout::LayoutSource;
+pub use oci_archive::OciArchiveSource;
 pub use select::{SourceImage, image};
 
 /// A place that holds an image under the name by which it was asked for. Documents are small and read at once, verified;
@@ -42,13 +50,13 @@ pub struct Root {
     pub platform: Option<serde_json::Value>,
 }
 
-/// Opens the source that a reference names.
-pub fn open(reference: &ImageReference) -> Result<Box<dyn Source>, Error> {
+/// Opens the source that a reference names. Archives that are compressed are decompressed into the store.
+pub fn open(reference: &ImageReference, store: &Store) -> Result<Box<dyn Source>, Error> {
     match reference {
-        ImageReference::Layout(place) => Ok(Box::new(layout::LayoutSource::open(place)?)),
-        ImageReference::OciArchive(_) | ImageReference::DockerArchive(_) | ImageReference::Registry(_) => {
-            Err(Error::Unsupported(reference.to_string()))
-        }
+        ImageReference::Layout(place) => Ok(Box::new(LayoutSource::open(place)?)),
+        ImageReference::OciArchive(place) => Ok(Box::new(OciArchiveSource::open(place, store)?)),
+        ImageReference::DockerArchive(place) => Ok(Box::new(DockerArchiveSource::open(place, store)?)),
+        ImageReference::Registry(_) => Err(Error::Unsupported(reference.to_string())),
         ImageReference::Recipe(_) => Err(Error::Recipe(reference.to_string())),
     }
 }

@@ -207,6 +207,12 @@ impl Store {
         tempfile::TempDir::new_in(&path).map_err(|source| Error::Io { path, source })
     }
 
+    /// A temporary file in the store that has no name: it is gone when it is closed, however that happens.
+    pub fn scratch_file(&self) -> Result<File, Error> {
+        let path = self.root.join("tmp");
+        tempfile::tempfile_in(&path).map_err(|source| Error::Io { path, source })
+    }
+
     /// Removes every entry that was last used before `cutoff`, and what killed builds left behind. Waits until no
     /// build uses the store. Gives the number of files removed and their bytes.
     pub fn prune(root: &Path, cutoff: SystemTime) -> Result<(u64, u64), Error> {
