@@ -49,7 +49,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         environment,
         progress,
     };
-    let image = source::closure(source::open(&reference)?.as_ref())?;
+    let image = source::closure(source::open(&reference, outlets.store)?.as_ref())?;
     let mut written = Vec::new();
     for destination in &destinations {
         written.push(destination.write(&image, &outlets)?);

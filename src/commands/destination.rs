@@ -12,6 +12,7 @@ use crate::image::Closure;
 use crate::progress::Progress;
 use crate::reference::{ImageReference, LayoutReference, RegistryReference, check_tag};
 use crate::sink::layout::{self, Mode};
+use crate::sink::{docker_archive, oci_archive};
 use crate::store::Store;
 
 /// The tag of an image that was given none, as podman and docker have it.
@@ -137,7 +138,9 @@ impl Destination {
     pub fn check(&self) -> anyhow::Result<()> {
         match &self.place {
             Place::Layout { directory, .. } => Ok(layout::check(directory)?),
-            _ => Ok(()),
+            Place::OciArchive(file) => Ok(oci_archive::check(file)?),
+            Place::DockerArchive(file) => Ok(docker_archive::check(file)?),
+            Place::Registry(_) | Place::Engine(_) => Ok(()),
         }
     }
 
@@ -155,7 +158,9 @@ impl Destination {
     pub fn write(&self, image: &Closure, outlets: &Outlets) -> anyhow::Result<Written> {
         match &self.place {
             Place::Layout { directory, mode } => layout::write(image, directory, &self.names, *mode)?,
-            Place::OciArchive(_) | Place::DockerArchive(_) | Place::Registry(_) => {
+            Place::OciArchive(file) => oci_archive::write(image, file, &self.names)?,
+            Place::DockerArchive(file) => docker_archive::write(image, file, &self.names)?,
+            Place::Registry(_) => {
                 return Err(Error::Destination(self.text.clone()).into());
             }
             Place::Engine(engine) => engine.load(image, &self.names, outlets)?,

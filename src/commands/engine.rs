@@ -8,6 +8,7 @@ use super::Error;
 use super::destination::Outlets;
 use crate::environment::Environment;
 use crate::image::Closure;
+use crate::sink::docker_archive;
 
 /// A container engine that takes docker archives: `podman load`, `docker load`.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ impl Engine {
     pub fn load(&self, image: &Closure, names: &[String], outlets: &Outlets) -> anyhow::Result<()> {
         let scratch = outlets.store.scratch()?;
         let archive = scratch.path().join("image.tar");
-        let _ = (image, names);
+        docker_archive::write(image, &archive, names)?;
         let output = Command::new(&self.program)
             .args(["load", "-i"])
             .arg(&archive)
