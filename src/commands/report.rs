@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::build::timing::Timings;
 use super::destination::Written;
 use crate::digest::Digest;
-use crate::image::BaseOrigin;
+use crate::image::{BaseOrigin, LayerKind};
 use crate::layer::Layer;
 use crate::platform::Platform;
 
@@ -47,27 +47,13 @@ pub struct PlatformReport {
     pub user: String,
 }
 
-/// What a layer holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayerKind {
-    /// A layer of the base.
-    Base,
-    /// Byte-code of the base's standard library.
-    StandardLibrary,
-    /// The vendored dependencies.
-    Dependencies,
-    /// The project's own files.
-    App,
-}
-
-impl LayerKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::StandardLibrary => "standard-library",
-            Self::Dependencies => "dependencies",
-            Self::App => "app",
-        }
+/// What a layer holds, as `--format json` names it.
+fn kind_name(kind: LayerKind) -> &'static str {
+    match kind {
+        LayerKind::Base => "base",
+        LayerKind::StandardLibrary => "standard-library",
+        LayerKind::Dependencies => "dependencies",
+        LayerKind::App => "app",
     }
 }
 
@@ -108,7 +94,7 @@ impl PlatformReport {
         let layer = |(kind, layer): &(LayerKind, Layer)| {
             let descriptor = &layer.blob.descriptor;
             let mut value = json!({
-                "kind": kind.name(),
+                "kind": kind_name(*kind),
                 "mediaType": descriptor.media_type,
                 "digest": descriptor.digest,
                 "diffId": layer.diff_id,

@@ -74,6 +74,15 @@ fn origin_annotations(origin: &BaseOrigin) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Whether an annotation tells of the base.
+pub(super) fn is_of_base(annotation: &str) -> bool {
+    annotation.starts_with("io.pyoci.base.")
+        || matches!(
+            annotation,
+            ANNOTATION_BASE_IMAGE_NAME | ANNOTATION_BASE_IMAGE_DIGEST
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

@@ -7,6 +7,8 @@ mod config;
 mod descriptor;
 mod index;
 pub mod media_type;
+mod rebase;
+pub mod record;
 mod run;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -19,6 +21,8 @@ pub use config::rfc3339;
 pub use descriptor::{canonical_json, from_oci, to_oci};
 pub use index::Index;
 pub use media_type::{CONFIG, INDEX, LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, MANIFEST};
+pub use rebase::{Built, Misfit, rebase};
+pub use record::{LayerKind, Record};
 pub use run::{Run, UserChoice};
 pub use validate::{Invalid, validate};
 
@@ -51,6 +55,15 @@ pub enum Error {
     /// An environment variable's name is malformed.
     #[error("`{0}` is not a valid environment variable name")]
     Variable(String),
+    /// An image that does not say how it was made.
+    #[error("the image was not built by pyoci: it has no label `{label}`", label = record::LABEL)]
+    NoRecord,
+    /// The record is malformed.
+    #[error("the image's label `{label}` is malformed", label = record::LABEL)]
+    Record(#[source] serde_json::Error),
+    /// Layers do not fit another base.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// The time of creation is out of range.
     #[error("{0} seconds since 1970 is not a time that can be written")]
     Time(u64),
@@ -61,6 +74,8 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::User(_) => Some("give a numeric UID or UID:GID".to_owned()),
+            Self::NoRecord => Some("only images that pyoci built can be rebased; build it again".to_owned()),
+            Self::Misfit(_) => Some("build the image again on the new base: pyoci build --base".to_owned()),
             _ => None,
         }
     }

@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::destination::{Destination, Naming, Outlets};
-use super::report::{LayerKind, PlatformReport, Report};
+use super::report::{PlatformReport, Report};
 use crate::base;
 use crate::debian::{self, Mirrors, Reuse};
 use crate::environment::Environment;
 use crate::http::Client;
-use crate::image::{Base, Closure, Image, Index, assemble};
+use crate::image::{Base, Closure, Image, Index, LayerKind, Record, assemble, record};
 use crate::layer::Options as LayerOptions;
 use crate::platform::{Architecture, Platform};
 use crate::progress::Progress;
@@ -176,7 +176,7 @@ impl Build<'_> {
         let app = self.timings.step("app", &name, || {
             self.app(files, distribution.as_ref(), &start, &base)
         })?;
-        let run = self.run(&base, distribution.as_ref(), &start, user);
+        let mut run = self.run(&base, distribution.as_ref(), &start, user);
         let added = [
             (LayerKind::StandardLibrary, library),
             (LayerKind::Dependencies, dependencies),
@@ -186,7 +186,9 @@ impl Build<'_> {
             .into_iter()
             .filter_map(|(kind, layer)| Some((kind, layer?)))
             .collect();
-        let layers = added.iter().map(|(_, layer)| layer.clone()).collect();
+        let (kinds, layers) = added.iter().cloned().unzip();
+        let record = Record::new(&run, &base.target, kinds);
+        run.labels.insert(record::LABEL.to_owned(), record.label()?);
         let image = assemble(&base, layers, &run, self.layers.mtime)?;
         let of_base = base.layers.iter().map(|layer| (LayerKind::Base, layer.clone()));
         let report = PlatformReport {
