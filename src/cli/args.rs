@@ -32,6 +32,8 @@ pub enum Command {
     Push(PushArgs),
     /// Copy an image from a registry, as it is
     Pull(PullArgs),
+    /// Put an image that pyoci built on another base, without building it again
+    Rebase(RebaseArgs),
     /// Show the bases that pyoci can assemble itself
     Base {
         /// What to do with bases.
@@ -236,6 +238,38 @@ pub struct PullArgs {
     /// Tag at the destination [default: the one of the source]; can be repeated
     #[arg(short, long, value_name = "TAG", value_parser = tag)]
     pub tag: Vec<String>,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// The flags of `pyoci rebase`.
+#[derive(Debug, Args)]
+pub struct RebaseArgs {
+    /// The image: a layout's directory, oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE or a registry's
+    #[arg(value_name = "SRC")]
+    pub source: String,
+    /// The new base: recipe:NAME or any image
+    #[arg(long, required = true, value_name = "REF")]
+    pub base: String,
+    /// Where the result goes, as `pyoci build -o` takes it; can be repeated
+    #[arg(short, long, value_name = "DEST", required_unless_present = "push")]
+    pub output: Vec<String>,
+    /// Push the result to a registry; can be repeated
+    #[arg(long, value_name = "REF")]
+    pub push: Vec<String>,
+    /// Tag at the destination [default: the one of the source]; can be repeated
+    #[arg(short, long, value_name = "TAG", value_parser = tag)]
+    pub tag: Vec<String>,
+    /// Look again what the base's name stands for
+    #[arg(long, visible_alias = "pull")]
+    pub upgrade: bool,
+    /// Use the cache only, no network
+    #[arg(long)]
+    pub offline: bool,
+    /// Mirror that recipes take Debian packages from
+    #[arg(long, value_name = "URL")]
+    pub debian_mirror: Option<String>,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,

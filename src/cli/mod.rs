@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::Parser as _;
 
-use crate::commands::{self, build, copy};
+use crate::commands::{self, build, copy, rebase};
 use crate::environment::Environment;
-use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format};
+use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, RebaseArgs};
 
 /// Runs pyoci and gives its exit code: 0, 1 where it failed, 2 where it was called wrongly.
 pub fn main() -> ExitCode {
@@ -60,6 +60,7 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
             };
             copy(cli, &order, arguments.format, environment)
         }
+        Command::Rebase(arguments) => rebase(cli, arguments, environment),
         Command::Base {
             command: BaseCommand::List,
         } => print(&commands::base::list()?),
@@ -83,6 +84,24 @@ fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow:
 fn copy(cli: &Cli, order: &copy::Order, format: Format, environment: &Environment) -> anyhow::Result<()> {
     let report = copy::run(order, environment, &display::progress(&cli.output, environment))?;
     answer(format, &report.lines(), &report.json())
+}
+
+fn rebase(cli: &Cli, arguments: &RebaseArgs, environment: &Environment) -> anyhow::Result<()> {
+    let order = rebase::Order {
+        copy: copy::Order {
+            source: arguments.source.clone(),
+            push: arguments.push.clone(),
+            outputs: arguments.output.clone(),
+            tags: arguments.tag.clone(),
+        },
+        base: arguments.base.clone(),
+        mirror: arguments.debian_mirror.clone(),
+        offline: arguments.offline,
+        upgrade: arguments.upgrade,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let report = rebase::run(&order, environment, &display::progress(&cli.output, environment))?;
+    answer(arguments.format, &report.lines(), &report.json())
 }
 
 /// What stdout gets.

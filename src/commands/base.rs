@@ -1,8 +1,19 @@
-//! `pyoci base list`: the bases that pyoci can assemble itself.
+//! Bases in commands: `pyoci base list`, and how every command loads the base that was asked for.
 
 use std::fmt::Write as _;
 
-use crate::base::{Recipe, recipe_names};
+use anyhow::Context as _;
+
+use super::Error;
+use crate::base::{self, Recipe, recipe_names};
+use crate::debian::{DEFAULT_MIRROR, Mirrors, Reuse};
+use crate::environment::Environment;
+use crate::image::Base;
+use crate::platform::Platform;
+use crate::reference::ImageReference;
+
+/// zip knows no time before it, and wheels are zip files: 1980-01-01, in seconds since 1970.
+const DEFAULT_MTIME: u64 = 315_532_800;
 
 /// One line for each recipe: its reference, and what it has.
 pub fn list() -> anyhow::Result<String> {
@@ -12,4 +23,57 @@ pub fn list() -> anyhow::Result<String> {
         let _ = writeln!(text, "{:<24} {}", format!("recipe:{name}"), recipe.description);
     }
     Ok(text)
+}
+
+/// How a base is to be loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The Debian mirror of recipes; Debian's own if `None`.
+    pub mirror: Option<&'a str>,
+    /// Whether everything comes from the cache.
+    pub offline: bool,
+    /// Whether what was resolved before is resolved again.
+    pub upgrade: bool,
+    /// The mtime of all files of a recipe's base, in seconds since 1970.
+    pub mtime: u64,
+    /// How many threads may work.
+    pub threads: usize,
+}
+
+/// Loads the base that a reference names.
+pub fn load(
+    reference: &ImageReference,
+    platform: Platform,
+    asked: &Asked,
+    tools: &base::Tools,
+) -> anyhow::Result<Base> {
+    let mirror = asked.mirror.unwrap_or(DEFAULT_MIRROR);
+    let url = mirror
+        .parse()
+        .with_context(|| format!("`{mirror}` is not the URL of a Debian mirror"))?;
+    let options = base::Options {
+        mirrors: Mirrors::new(&url),
+        keyring: None,
+        reuse: match (asked.offline, asked.upgrade) {
+            (true, _) => Reuse::Always,
+            (_, true) => Reuse::Never,
+            _ => Reuse::Day,
+        },
+        packages: None,
+        mtime: asked.mtime,
+        threads: asked.threads,
+    };
+    Ok(base::load(reference, platform, tools, &options)?)
+}
+
+/// `SOURCE_DATE_EPOCH` (reproducible-builds.org), else 1980-01-01; in seconds since 1970.
+pub fn source_date_epoch(environment: &Environment) -> Result<u64, Error> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let Some(value) = environment.get(NAME) else {
+        return Ok(DEFAULT_MTIME);
+    };
+    value.parse().map_err(|_| Error::SourceDateEpoch {
+        name: NAME,
+        value: value.to_owned(),
+    })
 }

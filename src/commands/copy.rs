@@ -34,16 +34,9 @@ pub struct Report {
 
 /// Copies an image with all that it refers to. Not one byte is changed.
 pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<Report> {
-    let reference = from(&order.source, environment)?;
+    let reference = source_reference(&order.source, environment)?;
     let naming = naming(&reference, order);
-    let mut destinations = Vec::new();
-    for text in &order.push {
-        destinations.push(Destination::push(text, &naming)?);
-    }
-    for text in &order.outputs {
-        destinations.push(Destination::output(text, &naming, environment)?);
-    }
-    destinations.iter().try_for_each(Destination::check)?;
+    let destinations = destinations(order, &naming, environment)?;
     let outlets = Outlets {
         store: &Store::open(&super::cache::directory(environment)?)?,
         environment,
@@ -60,8 +53,25 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     })
 }
 
+/// All destinations, each looked at before the work begins.
+pub(super) fn destinations(
+    order: &Order,
+    naming: &Naming,
+    environment: &Environment,
+) -> anyhow::Result<Vec<Destination>> {
+    let mut destinations = Vec::new();
+    for text in &order.push {
+        destinations.push(Destination::push(text, naming)?);
+    }
+    for text in &order.outputs {
+        destinations.push(Destination::output(text, naming, environment)?);
+    }
+    destinations.iter().try_for_each(Destination::check)?;
+    Ok(destinations)
+}
+
 /// The source: a transport and a place, a layout or archive that is there, else a registry reference.
-fn from(text: &str, environment: &Environment) -> anyhow::Result<ImageReference> {
+pub(super) fn source_reference(text: &str, environment: &Environment) -> anyhow::Result<ImageReference> {
     let here = environment.working_directory.join(text);
     if !has_transport(text) && here.is_dir() {
         return Ok(ImageReference::Layout(LayoutReference::at(&here)));
@@ -72,7 +82,7 @@ fn from(text: &str, environment: &Environment) -> anyhow::Result<ImageReference>
 }
 
 /// Without tags of its own the copy is called as the source is.
-fn naming(source: &ImageReference, order: &Order) -> Naming {
+pub(super) fn naming(source: &ImageReference, order: &Order) -> Naming {
     let (name, tag) = match source {
         ImageReference::Registry(reference) => {
             let name = reference.repository.name.rsplit('/').next();

@@ -22,7 +22,7 @@ pub use docker_archive::DockerArchiveSource;
 pub use error::Error;
 pub use layout::LayoutSource;
 pub use oci_archive::OciArchiveSource;
-pub use select::{SourceImage, image};
+pub use select::{SourceImage, image, platforms};
 
 /// A place that holds an image under the name by which it was asked for. Documents are small and read at once, verified;
 /// configs and layers stay where they are until they are opened.

@@ -41,6 +41,25 @@ pub fn image(source: &dyn Source, platform: Platform) -> Result<SourceImage, Err
     })
 }
 
+/// The platforms that a source has images for, in its order; those that pyoci does not know are passed over.
+pub fn platforms(source: &dyn Source) -> Result<Vec<Platform>, Error> {
+    let root = source.root(None)?.document;
+    let document = Document::read(source, &root, "manifest")?;
+    let texts = if is_index(&root.descriptor.media_type) {
+        document
+            .list("manifests")?
+            .iter()
+            .filter_map(platform_of)
+            .collect()
+    } else {
+        let config = document.descriptor(document.value.get("config").unwrap_or(&Value::Null))?;
+        let config = Document::read(source, &source.blob(&config)?, "config")?.value;
+        let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
+        vec![format!("{}/{}", text("os"), text("architecture"))]
+    };
+    Ok(texts.iter().filter_map(|text| text.parse().ok()).collect())
+}
+
 /// The manifest that a document leads to, through indexes, for a platform.
 fn manifest(source: &dyn Source, root: Blob, platform: Platform) -> Result<Document<'_>, Error> {
     let mut blob = root;

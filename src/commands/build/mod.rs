@@ -13,7 +13,6 @@ use anyhow::Context as _;
 use super::destination::{Destination, Naming, Outlets};
 use super::report::{PlatformReport, Report};
 use crate::base;
-use crate::debian::{self, Mirrors, Reuse};
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::image::{Base, Closure, Image, Index, LayerKind, Record, assemble, record};
@@ -25,9 +24,6 @@ use crate::project::settings::Settings;
 use crate::reference::ImageReference;
 use crate::store::Store;
 use timing::Timings;
-
-/// zip knows no time before it, and wheels are zip files: 1980-01-01, in seconds since 1970.
-const DEFAULT_MTIME: u64 = 315_532_800;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -239,30 +235,14 @@ impl Build<'_> {
             progress: self.progress,
         };
         let settings = &self.project.settings;
-        let mirror = settings
-            .debian_mirror
-            .as_deref()
-            .unwrap_or(debian::DEFAULT_MIRROR);
-        let mirrors = Mirrors::new(
-            &mirror
-                .parse()
-                .with_context(|| format!("`{mirror}` is not the URL of a Debian mirror"))?,
-        );
-        let reuse = match (settings.offline, self.upgrade) {
-            (Some(true), _) => Reuse::Always,
-            (_, true) => Reuse::Never,
-            _ => Reuse::Day,
+        let asked = super::base::Asked {
+            mirror: settings.debian_mirror.as_deref(),
+            offline: settings.offline.unwrap_or(false),
+            upgrade: self.upgrade,
+            mtime: self.layers.mtime,
+            threads: self.layers.threads,
         };
-        let LayerOptions { mtime, threads, .. } = self.layers;
-        let options = base::Options {
-            mirrors,
-            keyring: None,
-            reuse,
-            packages: None,
-            mtime,
-            threads,
-        };
-        Ok(base::load(reference, platform, &tools, &options)?)
+        super::base::load(reference, platform, &asked, &tools)
     }
 }
 
@@ -272,23 +252,10 @@ fn layer_options(
     environment: &Environment,
 ) -> anyhow::Result<LayerOptions> {
     Ok(LayerOptions {
-        mtime: source_date_epoch(environment)?,
+        mtime: super::base::source_date_epoch(environment)?,
         compression: settings.compression.unwrap_or_default(),
         threads: order.threads,
     })
-}
-
-/// `SOURCE_DATE_EPOCH` (reproducible-builds.org), else [`DEFAULT_MTIME`].
-fn source_date_epoch(environment: &Environment) -> Result<u64, super::Error> {
-    const NAME: &str = "SOURCE_DATE_EPOCH";
-    let Some(value) = environment.get(NAME) else {
-        return Ok(DEFAULT_MTIME);
-    };
-    let refused = |_| super::Error::SourceDateEpoch {
-        name: NAME,
-        value: value.to_owned(),
-    };
-    value.parse().map_err(refused)
 }
 
 /// The platforms that were asked for; one alone, `linux/amd64`, if none was: the same on every machine.

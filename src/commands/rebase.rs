@@ -1,0 +1,100 @@
+//! `pyoci rebase`: the dependencies and the app of an image on another base, nothing built again.
+
+use anyhow::Context as _;
+
+use super::base::Asked;
+use super::copy;
+use super::destination::Outlets;
+use crate::base;
+use crate::environment::Environment;
+use crate::http::Client;
+use crate::image::{Built, Closure, Image, Index, LayerKind, Record};
+use crate::platform::Platform;
+use crate::progress::Progress;
+use crate::reference::ImageReference;
+use crate::source::{self, Source};
+use crate::store::Store;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The image that pyoci built, and where its copy on the new base goes.
+    pub copy: copy::Order,
+    /// The new base.
+    pub base: String,
+    /// The Debian mirror of recipes.
+    pub mirror: Option<String>,
+    /// Whether everything comes from the cache.
+    pub offline: bool,
+    /// Whether what was resolved before is resolved again.
+    pub upgrade: bool,
+    /// How many threads may work.
+    pub threads: usize,
+}
+
+/// Puts an image on another base, for each of its platforms.
+pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<copy::Report> {
+    let mut base: ImageReference = order.base.parse()?;
+    base.anchor(&environment.working_directory);
+    let reference = copy::source_reference(&order.copy.source, environment)?;
+    let naming = copy::naming(&reference, &order.copy);
+    let destinations = copy::destinations(&order.copy, &naming, environment)?;
+    let store = Store::open(&super::cache::directory(environment)?)?;
+    let http = Client::new(environment, order.offline);
+    let tools = base::Tools {
+        store: &store,
+        http: &http,
+        environment,
+        progress,
+    };
+    let asked = Asked {
+        mirror: order.mirror.as_deref(),
+        offline: order.offline,
+        upgrade: order.upgrade,
+        mtime: super::base::source_date_epoch(environment)?,
+        threads: order.threads,
+    };
+    let source = source::open(&reference, &store)?;
+    let mut images = Vec::new();
+    for platform in source::platforms(source.as_ref())? {
+        images.push(rebased(source.as_ref(), platform, &base, &asked, &tools)?);
+    }
+    let closure = Closure::try_from(&Index::of(images)?)?;
+    let outlets = Outlets {
+        store: &store,
+        environment,
+        progress,
+    };
+    let written = destinations.iter().map(|d| d.write(&closure, &outlets));
+    Ok(copy::Report {
+        written: written.collect::<anyhow::Result<_>>()?,
+        digest: closure.digest().clone(),
+    })
+}
+
+fn rebased(
+    source: &dyn Source,
+    platform: Platform,
+    reference: &ImageReference,
+    asked: &Asked,
+    tools: &base::Tools,
+) -> anyhow::Result<Image> {
+    let image = source::image(source, platform)?;
+    let record = Record::of(&image.config)?;
+    let base = super::base::load(reference, platform, asked, tools)
+        .with_context(|| format!("cannot load the base {reference}"))?;
+    tools
+        .progress
+        .choice("Base", format!("{reference}: {}", base.target));
+    if record.layers.contains(&LayerKind::StandardLibrary) {
+        let note = "byte-code of the standard library was the old base's: left out, build again to have it";
+        tools.progress.warn(note);
+    }
+    let built = Built {
+        manifest: &image.manifest,
+        config: &image.config,
+        layers: &image.layers,
+    };
+    crate::image::rebase(built, &record, &base)
+        .with_context(|| format!("{} cannot be put on {reference}", source.place()))
+}
