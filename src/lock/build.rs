@@ -81,14 +81,15 @@ pub(super) fn build(
             name: built.file_name.to_string(),
         };
         if let Ok(note) = serde_json::to_vec(&note) {
-            tools.store.remember(&key, &note)?;
+            // The wheel itself stays on this machine, so that nobody else has use for the note.
+            tools.store.alone().remember(&key, &note)?;
         }
     }
     Ok(built)
 }
 
 fn recall(key: &Digest, tools: &Tools<'_>) -> Result<Option<BuiltWheel>, Error> {
-    let note = tools.store.memo(key);
+    let note = tools.store.alone().memo(key);
     let note = note.and_then(|bytes| serde_json::from_slice::<Note>(&bytes).ok());
     let Some((note, Ok(file_name))) = note.map(|n| (n.digest, n.name.parse())) else {
         return Ok(None);

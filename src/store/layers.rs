@@ -24,8 +24,11 @@ impl Store {
     /// reads them.
     pub fn layer(&self, key: &Digest, created_by: &str) -> Option<Layer> {
         let note: Note = serde_json::from_slice(&self.memo(key)?).ok()?;
-        let path = self.find_unverified(Kind::Blob, &note.digest, note.size)?;
-        Some(note.layer(PathBlob(path), created_by))
+        if let Some(path) = self.find_unverified(Kind::Blob, &note.digest, note.size) {
+            return Some(note.layer(Arc::new(PathBlob(path)), created_by));
+        }
+        let blob = self.sharing.blob(key, &note.descriptor())?;
+        Some(note.layer(blob.content, created_by))
     }
 
     /// Makes a layer and keeps it under the digest of its inputs. `write` writes the layer's bytes, and the digest that it
@@ -47,31 +50,28 @@ impl Store {
         };
         let json = serde_json::to_vec(&note).unwrap_or_default();
         self.remember(key, &json)?;
-        Ok(note.layer(WrittenBlob(added.path), created_by))
+        Ok(note.layer(Arc::new(WrittenBlob(added.path)), created_by))
     }
 }
 
 impl Note {
-    fn layer(self, content: impl Open + 'static, created_by: &str) -> Layer {
-        let Self {
-            media_type,
-            digest,
-            size,
-            diff_id,
-        } = self;
-        let descriptor = Descriptor {
-            media_type,
-            digest,
-            size,
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            media_type: self.media_type.clone(),
+            digest: self.digest.clone(),
+            size: self.size,
             annotations: std::collections::BTreeMap::new(),
-        };
+        }
+    }
+
+    fn layer(self, content: Arc<dyn Open>, created_by: &str) -> Layer {
         let blob = Blob {
-            descriptor,
-            content: Arc::new(content),
+            descriptor: self.descriptor(),
+            content,
         };
         Layer {
             blob,
-            diff_id,
+            diff_id: self.diff_id,
             created_by: created_by.to_owned(),
         }
     }

@@ -12,8 +12,22 @@ use crate::digest::Digest;
 const HEADER: usize = 72;
 
 impl Store {
-    /// What was remembered under a key; a damaged note counts as none.
+    /// What was remembered under a key, here or at the [`super::Remote`]; a damaged note counts as none.
     pub fn memo(&self, key: &Digest) -> Option<Vec<u8>> {
+        let own = self.own_memo(key);
+        let note = own.or_else(|| {
+            let note = self.sharing.memo(key)?;
+            // What cannot be kept is asked for again.
+            let _ = self.keep_memo(key, &note);
+            Some(note)
+        });
+        if note.is_some() {
+            self.sharing.mark(key);
+        }
+        note
+    }
+
+    fn own_memo(&self, key: &Digest) -> Option<Vec<u8>> {
         let path = self.memo_place(key);
         let bytes = fs_err::read(&path).ok()?;
         let (header, body) = bytes.split_at_checked(HEADER)?;
@@ -30,6 +44,11 @@ impl Store {
 
     /// Remembers a note under a key, in place of an earlier one.
     pub fn remember(&self, key: &Digest, body: &[u8]) -> Result<(), Error> {
+        self.sharing.mark(key);
+        self.keep_memo(key, body)
+    }
+
+    fn keep_memo(&self, key: &Digest, body: &[u8]) -> Result<(), Error> {
         let path = self.memo_place(key);
         let write = || -> io::Result<()> {
             if let Some(parent) = path.parent() {

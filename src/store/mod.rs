@@ -3,6 +3,7 @@
 mod entry;
 mod layers;
 mod memo;
+mod remote;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use entry::{Added, NewEntry};
+pub use remote::Remote;
 
 use crate::digest::Digest;
 
@@ -101,6 +103,7 @@ pub struct Store {
     root: PathBuf,
     /// Held shared while the store is in use, so that pruning waits for builds and never takes what they use.
     _lock: Arc<File>,
+    sharing: Arc<remote::Sharing>,
 }
 
 impl Store {
@@ -121,6 +124,7 @@ impl Store {
         Ok(Self {
             root: root.to_owned(),
             _lock: Arc::new(lock),
+            sharing: Arc::default(),
         })
     }
 

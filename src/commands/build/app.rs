@@ -70,7 +70,8 @@ impl Build<'_> {
         let tree = over_base(tree.with_small_files_read(HELD)?, base)?;
         let count = tree.iter().filter(|(_, entry)| entry.content().is_some()).count();
         let key = self.layer_key("app", &tree.digest()?.to_string());
-        let layer = self.layer(&key, "pyoci: app", || Ok(tree))?;
+        // Made faster than fetched, and new with every change: a cache that is shared has no use for it.
+        let layer = self.layer((&key, "pyoci: app"), &self.store.alone(), || Ok(tree))?;
         self.progress
             .done("App", format!("{count} files, {}", size_of(&layer)));
         Ok(layer)

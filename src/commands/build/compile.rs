@@ -30,7 +30,8 @@ impl Build<'_> {
         };
         let layers: Vec<String> = base.layers.iter().map(|l| l.diff_id.to_string()).collect();
         let key = self.layer_key("standard library", &layers.join("\n"));
-        let layer = self.layer(&key, "pyoci: byte-code of the standard library", || {
+        let created_by = "pyoci: byte-code of the standard library";
+        let layer = self.layer((&key, created_by), &self.store, || {
             let tree = self.compiled(bytecode::standard_library(base)?, &maker)?;
             let mut code = Tree::new();
             for (path, entry) in tree {

@@ -17,6 +17,7 @@ use crate::lock::{self, FetchedWheel, Request, Selected};
 use crate::paths::TreePath;
 use crate::project::{Packaging, Project, RequirementSource, runtime};
 use crate::python::Target;
+use crate::store::Store;
 use crate::tree::Tree;
 use crate::wheel::{self, InstallOptions, Wheel};
 
@@ -101,7 +102,7 @@ impl Build<'_> {
         let maker = self.maker(base)?;
         let created_by = "pyoci: dependencies";
         let known: Option<Vec<Digest>> = selected.iter().map(Selected::identity).collect();
-        let key = known.map(|wheels| self.dependencies_key(&wheels, &base.target, maker.as_ref()));
+        let key = known.map(|wheels| self.dependencies_key(&wheels, base, maker.as_ref()));
         if let Some(layer) = key.as_ref().and_then(|key| self.store.layer(key, created_by)) {
             self.progress.done(
                 "Dependencies",
@@ -114,10 +115,10 @@ impl Build<'_> {
         let key = key.unwrap_or_else(|| {
             let identity = |f: &FetchedWheel| f.selected.identity().unwrap_or_else(|| f.digest.clone());
             let wheels: Vec<Digest> = fetched.iter().map(identity).collect();
-            self.dependencies_key(&wheels, &base.target, maker.as_ref())
+            self.dependencies_key(&wheels, base, maker.as_ref())
         });
         let mut wheels = Vec::new();
-        let layer = self.layer(&key, created_by, || {
+        let layer = self.layer((&key, created_by), &self.store, || {
             for file in &fetched {
                 wheels.push(Wheel::open(&file.path, &file.file_name.to_string())?);
             }
@@ -157,7 +158,7 @@ impl Build<'_> {
     }
 
     /// Stands for everything that decides the bytes of the dependencies layer.
-    fn dependencies_key(&self, wheels: &[Digest], target: &Target, maker: Option<&Maker<'_>>) -> Digest {
+    fn dependencies_key(&self, wheels: &[Digest], base: &Base, maker: Option<&Maker<'_>>) -> Digest {
         let mut wheels: Vec<String> = wheels.iter().map(ToString::to_string).collect();
         wheels.sort();
         let mut inputs = wheels.join("\n");
@@ -165,7 +166,7 @@ impl Build<'_> {
             inputs,
             "\ninstall {} {} {}",
             wheel::INSTALL_FORMAT,
-            target.interpreter,
+            base.target.interpreter,
             runtime::DEPENDENCIES
         );
         for pattern in &self.project.settings.exclude {
@@ -173,6 +174,13 @@ impl Build<'_> {
         }
         if let Some(maker) = maker {
             let _ = write!(inputs, "\nbyte-code {}", maker.version());
+        }
+        // Where links of the base lead the tree elsewhere, it is another layer.
+        let prefix = runtime::DEPENDENCIES.trim_start_matches('/');
+        for (link, target) in &base.directory_links {
+            if link.components().next() == Some(prefix) {
+                let _ = write!(inputs, "\nlink {link} {target}");
+            }
         }
         self.layer_key("dependencies", &inputs)
     }
@@ -193,21 +201,20 @@ impl Build<'_> {
         )
     }
 
-    /// The layer of a key, made from a tree if the store does not have it.
+    /// The layer of a key, made from a tree if a store does not have it.
     pub(super) fn layer(
         &self,
-        key: &Digest,
-        created_by: &str,
+        (key, created_by): (&Digest, &str),
+        store: &Store,
         tree: impl FnOnce() -> anyhow::Result<Tree>,
     ) -> anyhow::Result<Layer> {
-        if let Some(layer) = self.store.layer(key, created_by) {
+        if let Some(layer) = store.layer(key, created_by) {
             return Ok(layer);
         }
         let tree = tree()?;
-        self.store
-            .make_layer(key, created_by, |out| -> anyhow::Result<_> {
-                Ok(layer::write(&tree, &self.layers, out)?)
-            })
+        store.make_layer(key, created_by, |out| -> anyhow::Result<_> {
+            Ok(layer::write(&tree, &self.layers, out)?)
+        })
     }
 }
 
