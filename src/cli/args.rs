@@ -126,6 +126,12 @@ pub struct BuildArgs {
     /// Hand the image to podman or docker [default name: the project's]
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub load: Option<String>,
+    /// Write digest, descriptor and names to a file as JSON, in the form of docker buildx
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// Write the image ID (the config's digest; the index's where there are several platforms) to a file
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
     /// Tag of the image; can be repeated [default: latest]
     #[arg(short, long, value_name = "TAG", value_parser = tag)]
     pub tag: Vec<String>,

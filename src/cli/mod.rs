@@ -75,6 +75,16 @@ fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow:
         upgrade: arguments.upgrade,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         load: arguments.load.clone(),
+        files: commands::metadata::Files {
+            metadata: arguments
+                .metadata_file
+                .as_ref()
+                .map(|file| environment.working_directory.join(file)),
+            image_id: arguments
+                .iidfile
+                .as_ref()
+                .map(|file| environment.working_directory.join(file)),
+        },
     };
     let progress = display::progress(&cli.output, environment);
     let report = build::run(&order, environment, &progress)?;

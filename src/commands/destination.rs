@@ -184,6 +184,18 @@ impl Destination {
 }
 
 impl Written {
+    /// `REPOSITORY:TAG` for every tag, where it went to a registry.
+    pub fn references(&self) -> Vec<String> {
+        let repository = self.reference.as_ref().and_then(|r| r.split_once('@'));
+        let Some((repository, _)) = repository else {
+            return Vec::new();
+        };
+        self.names
+            .iter()
+            .map(|tag| format!("{repository}:{tag}"))
+            .collect()
+    }
+
     /// As `--format json` tells it.
     pub fn json(&self) -> Value {
         json!({ "destination": self.text, "names": self.names, "reference": self.reference })

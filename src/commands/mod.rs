@@ -6,6 +6,7 @@ pub mod cache;
 pub mod copy;
 pub mod destination;
 mod engine;
+pub mod metadata;
 pub mod rebase;
 mod report;
 

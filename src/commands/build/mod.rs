@@ -38,6 +38,8 @@ pub struct Order {
     pub threads: usize,
     /// Whether the image is handed to podman or docker, and under which name; the project's if it is empty.
     pub load: Option<String>,
+    /// Files that tell what was built.
+    pub files: super::metadata::Files,
 }
 
 /// Everything that the steps of a build share.
@@ -72,7 +74,12 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         timings: Timings::default(),
         layers: layer_options(order, &project.settings, environment)?,
         upgrade: order.upgrade,
-        outputs: destinations.iter().filter_map(|d| d.path().cloned()).collect(),
+        outputs: destinations
+            .iter()
+            .filter_map(Destination::path)
+            .chain(order.files.paths())
+            .cloned()
+            .collect(),
         project,
     };
     let mut images = Vec::new();
@@ -100,6 +107,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         let write = || destination.write(&closure, &outlets);
         written.push(build.timings.step("write", &destination.to_string(), write)?);
     }
+    order.files.write(&index, &closure, &written)?;
     Ok(Report {
         digest: closure.digest().clone(),
         written,
