@@ -19,6 +19,6 @@ pub use http::{free_port, get, request, wait_for};
 pub use podman::{Container, Podman};
 pub use process::{Run, run};
 pub use registry::Registry;
-pub use sandbox::{Built, Sandbox};
+pub use sandbox::{Built, Sandbox, is_root};
 pub use schemas::assert_layout_is_valid;
 pub use workshop::{contents, lock, small_base, wheel};

@@ -4,6 +4,7 @@
     reason = "the tests decide what of the machine's environment pyoci sees"
 )]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,7 +33,12 @@ const PASSED_PREFIXES: [&str; 3] = ["PIP_", "UV_", "PYOCI_DEBIAN_"];
 pub struct Sandbox {
     directory: tempfile::TempDir,
     cache: PathBuf,
+    /// Whether all in it belongs to [`NOBODY`], as whom `pyoci` is run.
+    given_away: bool,
 }
+
+/// A user and group who may do nothing.
+const NOBODY: &str = "65534";
 
 /// An image that was built.
 pub struct Built {
@@ -61,6 +67,7 @@ impl Sandbox {
         Self {
             directory: tempfile::Builder::new().prefix("pyoci-").tempdir().unwrap(),
             cache,
+            given_away: false,
         }
     }
 
@@ -69,6 +76,22 @@ impl Sandbox {
         let mut sandbox = Self::new();
         sandbox.cache = sandbox.path("cache");
         sandbox
+    }
+
+    /// Gives all that is there to a user who is not root, as whom `pyoci` is run from now on, with a home in the directory.
+    #[track_caller]
+    pub fn give_away(&mut self) {
+        assert!(
+            is_root(),
+            "only root can run pyoci as another user: run this test as root"
+        );
+        fs_err::set_permissions(self.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+        fs_err::create_dir_all(self.path("home")).unwrap();
+        // Where cargo puts it others may not look.
+        fs_err::copy(env!("CARGO_BIN_EXE_pyoci"), self.path("pyoci")).unwrap();
+        let owner = format!("{NOBODY}:{NOBODY}");
+        run(Command::new("chown").arg("-R").arg(owner).arg(self.path(""))).succeeded();
+        self.given_away = true;
     }
 
     /// A path in the directory.
@@ -94,7 +117,15 @@ impl Sandbox {
 
     /// `pyoci`, to be run in the directory with an environment that is the same everywhere.
     pub fn pyoci(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pyoci"));
+        let mut command = if self.given_away {
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"])
+                .arg(self.path("pyoci"));
+            command
+        } else {
+            Command::new(env!("CARGO_BIN_EXE_pyoci"))
+        };
         let passed = std::env::vars_os().filter(|(name, _)| {
             let name = name.to_string_lossy();
             PASSED.contains(&&*name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -104,6 +135,9 @@ impl Sandbox {
             .envs(passed)
             .env("XDG_CACHE_HOME", &self.cache)
             .current_dir(self.directory.path());
+        if self.given_away {
+            command.env("HOME", self.path("home"));
+        }
         command
     }
 
@@ -137,6 +171,11 @@ impl Sandbox {
             stderr,
         }
     }
+}
+
+/// Whether the tests run as root, who may do everything.
+pub fn is_root() -> bool {
+    run(Command::new("id").arg("-u")).succeeded().stdout.trim() == "0"
 }
 
 fn copy(from: &Path, to: &Path) {
