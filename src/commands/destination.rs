@@ -157,7 +157,9 @@ impl Destination {
     /// Writes the image there and says so.
     pub fn write(&self, image: &Closure, outlets: &Outlets) -> anyhow::Result<Written> {
         match &self.place {
-            Place::Layout { directory, mode } => layout::write(image, directory, &self.names, *mode)?,
+            Place::Layout { directory, mode } => {
+                layout::write(image, directory, &self.names, &(*mode).into())?;
+            }
             Place::OciArchive(file) => oci_archive::write(image, file, &self.names)?,
             Place::DockerArchive(file) => docker_archive::write(image, file, &self.names)?,
             Place::Registry(_) => {

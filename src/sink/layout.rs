@@ -3,7 +3,7 @@
 //! Blobs are written under temporary names, synced, renamed by digest; `index.json` is renamed last; then blobs that
 //! nothing refers to are deleted. A lock on the directory keeps two writers apart.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,10 @@ use tempfile::NamedTempFile;
 use super::Error;
 use crate::blob::Blob;
 use crate::digest::Digest;
+use crate::image::media_type::{is_index, is_manifest};
 use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
+use crate::reference::Repository;
+use crate::source::BASE_REPOSITORY;
 
 pub(super) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Temporary files start like this; what a killed build left behind is removed by the next one.
@@ -32,6 +35,37 @@ pub enum Mode {
     Replace,
     /// Other tags stay; tags of the same name are replaced.
     Add,
+}
+
+/// How an image is written into a layout.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What becomes of other images.
+    pub mode: Mode,
+    /// Blobs that stay where they are.
+    pub left_out: Option<LeftOut>,
+}
+
+impl From<Mode> for Options {
+    /// With all blobs.
+    fn from(mode: Mode) -> Self {
+        Self { mode, left_out: None }
+    }
+}
+
+/// Blobs that a layout lacks (image-spec image-layout.md allows it) because a registry has them: those of the base.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    /// The blobs.
+    pub blobs: BTreeSet<Digest>,
+    /// Where they are; [`BASE_REPOSITORY`] tells it.
+    pub repository: Repository,
+}
+
+impl LeftOut {
+    fn annotations(&self) -> BTreeMap<String, String> {
+        [(BASE_REPOSITORY.to_owned(), self.repository.to_string())].into()
+    }
 }
 
 /// Fails if a directory cannot become or is not an image layout: a cheap look before the work begins.
@@ -63,7 +97,7 @@ pub fn check(directory: &Path) -> Result<(), Error> {
 }
 
 /// Writes an image under its tags. With no tags the entry has no name. A failure leaves what was there before.
-pub fn write(image: &Closure, directory: &Path, tags: &[String], mode: Mode) -> Result<(), Error> {
+pub fn write(image: &Closure, directory: &Path, tags: &[String], options: &Options) -> Result<(), Error> {
     check(directory)?;
     let fault = |source| Error::Write {
         path: directory.to_owned(),
@@ -73,7 +107,7 @@ pub fn write(image: &Closure, directory: &Path, tags: &[String], mode: Mode) -> 
     fs_err::create_dir_all(directory.join("blobs/sha256")).map_err(fault)?;
     let handle = fs_err::File::open(directory).map_err(fault)?.into_parts().0;
     handle.lock().map_err(fault)?;
-    let result = write_locked(image, directory, tags, mode);
+    let result = write_locked(image, directory, tags, options);
     if result.is_err() {
         // The first error is the one to report; what cannot be cleaned now is cleaned by the next build.
         if is_new {
@@ -86,7 +120,7 @@ pub fn write(image: &Closure, directory: &Path, tags: &[String], mode: Mode) -> 
     result
 }
 
-fn write_locked(image: &Closure, directory: &Path, tags: &[String], mode: Mode) -> Result<(), Error> {
+fn write_locked(image: &Closure, directory: &Path, tags: &[String], options: &Options) -> Result<(), Error> {
     let fault = |source| Error::Write {
         path: directory.to_owned(),
         source,
@@ -99,8 +133,13 @@ fn write_locked(image: &Closure, directory: &Path, tags: &[String], mode: Mode) 
         replace_file(&layout, LAYOUT_FILE).map_err(fault)?;
     }
     let old = read_index(directory)?;
-    let new = canonical_json(&merged(old.as_ref(), image, tags, mode))?;
-    write_blobs(image, directory)?;
+    let new = canonical_json(&merged(old.as_ref(), image, tags, options))?;
+    let left_out = |blob: &&Blob| {
+        let left_out = options.left_out.as_ref();
+        left_out.is_some_and(|left_out| left_out.blobs.contains(&blob.descriptor.digest))
+    };
+    let blobs: Vec<&Blob> = image.all().filter(|blob| !left_out(blob)).collect();
+    write_blobs(&blobs, directory)?;
     let index = directory.join("index.json");
     if fs_err::read(&index).ok().as_deref() != Some(&new[..]) {
         replace_file(&index, &new).map_err(fault)?;
@@ -139,12 +178,12 @@ pub fn read_index(directory: &Path) -> Result<Option<ImageIndex>, Error> {
 }
 
 /// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk.
-fn write_blobs(image: &Closure, layout: &Path) -> Result<(), Error> {
+fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<(), Error> {
     let is_there = |blob: &Blob| {
         let metadata = fs_err::metadata(blob_path(layout, &blob.descriptor.digest));
         metadata.is_ok_and(|m| m.is_file() && m.len() == blob.descriptor.size)
     };
-    let missing: Vec<&Blob> = image.all().filter(|blob| !is_there(blob)).collect();
+    let missing: Vec<&Blob> = blobs.iter().copied().filter(|blob| !is_there(blob)).collect();
     let fault = |source| Error::Write {
         path: layout.to_owned(),
         source,
@@ -252,9 +291,9 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     fs_err::File::open(directory)?.sync_all()
 }
 
-fn merged(old: Option<&ImageIndex>, image: &Closure, tags: &[String], mode: Mode) -> ImageIndex {
+fn merged(old: Option<&ImageIndex>, image: &Closure, tags: &[String], options: &Options) -> ImageIndex {
     let mut manifests: Vec<Descriptor> = Vec::new();
-    if let (Mode::Add, Some(old)) = (mode, old) {
+    if let (Mode::Add, Some(old)) = (options.mode, old) {
         let name = |d: &Descriptor| {
             d.annotations()
                 .as_ref()
@@ -266,19 +305,36 @@ fn merged(old: Option<&ImageIndex>, image: &Closure, tags: &[String], mode: Mode
         };
         manifests.extend(old.manifests().iter().filter(|d| !replaced(d)).cloned());
     }
-    index_of(manifests, image, tags)
+    let left_out = options.left_out.as_ref();
+    index_of(
+        manifests,
+        image,
+        tags,
+        &left_out.map(LeftOut::annotations).unwrap_or_default(),
+    )
 }
 
 /// An `index.json` that lists an image under its tags, after what it lists already.
-pub(super) fn index_of(mut manifests: Vec<Descriptor>, image: &Closure, tags: &[String]) -> ImageIndex {
-    let root = &image.descriptor;
+pub(super) fn index_of(
+    mut manifests: Vec<Descriptor>,
+    image: &Closure,
+    tags: &[String],
+    annotations: &BTreeMap<String, String>,
+) -> ImageIndex {
+    let mut add = |name: Option<&String>| {
+        let mut annotations = annotations.clone();
+        annotations.extend(name.map(|name| (ANNOTATION_REF_NAME.to_owned(), name.clone())));
+        let mut descriptor = image.descriptor.clone();
+        if !annotations.is_empty() {
+            descriptor.set_annotations(Some(annotations.into_iter().collect()));
+        }
+        manifests.push(descriptor);
+    };
     if tags.is_empty() {
-        manifests.push(root.clone());
+        add(None);
     }
     for tag in tags {
-        let mut descriptor = root.clone();
-        descriptor.set_annotations(Some([(ANNOTATION_REF_NAME.to_owned(), tag.clone())].into()));
-        manifests.push(descriptor);
+        add(Some(tag));
     }
     let mut index = ImageIndex::default();
     index.set_schema_version(SCHEMA_VERSION);
@@ -352,14 +408,14 @@ fn follow(layout: &Path, descriptor: &Descriptor, kept: &mut BTreeSet<String>, d
     let Ok(bytes) = fs_err::read(blob_path(layout, &parsed)) else {
         return false;
     };
-    match descriptor.media_type() {
-        MediaType::ImageIndex => ImageIndex::from_reader(&bytes[..]).is_ok_and(|index| {
+    match descriptor.media_type().to_string() {
+        index if is_index(&index) => ImageIndex::from_reader(&bytes[..]).is_ok_and(|index| {
             index
                 .manifests()
                 .iter()
                 .all(|d| follow(layout, d, kept, depth + 1))
         }),
-        MediaType::ImageManifest => ImageManifest::from_reader(&bytes[..]).is_ok_and(|manifest| {
+        manifest if is_manifest(&manifest) => ImageManifest::from_reader(&bytes[..]).is_ok_and(|manifest| {
             kept.insert(manifest.config().digest().to_string());
             kept.extend(manifest.layers().iter().map(|d| d.digest().to_string()));
             true
@@ -371,7 +427,12 @@ fn follow(layout: &Path, descriptor: &Descriptor, kept: &mut BTreeSet<String>, d
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use crate::blob::Open;
     use crate::image::testing::tiny_image;
+    use crate::reference::LayoutReference;
+    use crate::source::{LayoutSource, Remote, closure};
 
     fn tiny(text: &str) -> Closure {
         Closure::try_from(&tiny_image(text)).unwrap()
@@ -395,13 +456,13 @@ mod tests {
     fn replacing_leaves_only_the_new_image_and_adding_keeps_other_tags() {
         let directory = tempfile::tempdir().unwrap();
         let layout = directory.path().join("image");
-        write(&tiny("one"), &layout, &tags(&["1"]), Mode::Replace).unwrap();
+        write(&tiny("one"), &layout, &tags(&["1"]), &Mode::Replace.into()).unwrap();
         let count = blob_count(&layout);
-        write(&tiny("two"), &layout, &tags(&["2", "latest"]), Mode::Add).unwrap();
+        write(&tiny("two"), &layout, &tags(&["2", "latest"]), &Mode::Add.into()).unwrap();
         assert_eq!(names(&layout), ["1", "2", "latest"]);
-        write(&tiny("three"), &layout, &tags(&["latest"]), Mode::Add).unwrap();
+        write(&tiny("three"), &layout, &tags(&["latest"]), &Mode::Add.into()).unwrap();
         assert_eq!(names(&layout), ["1", "2", "latest"]);
-        write(&tiny("four"), &layout, &tags(&["4"]), Mode::Replace).unwrap();
+        write(&tiny("four"), &layout, &tags(&["4"]), &Mode::Replace.into()).unwrap();
         assert_eq!(names(&layout), ["4"]);
         assert_eq!(blob_count(&layout), count);
     }
@@ -410,18 +471,97 @@ mod tests {
     fn a_directory_that_is_no_layout_is_refused_and_kept() {
         let directory = tempfile::tempdir().unwrap();
         fs_err::write(directory.path().join("thesis.txt"), "mine").unwrap();
-        let error = write(&tiny("x"), directory.path(), &[], Mode::Replace).unwrap_err();
+        let error = write(&tiny("x"), directory.path(), &[], &Mode::Replace.into()).unwrap_err();
         assert!(matches!(error, Error::NotLayout(_)));
         let file = directory.path().join("thesis.txt");
         assert!(matches!(check(&file), Err(Error::NotDirectory(_))));
         assert_eq!(fs_err::read(file).unwrap(), b"mine");
     }
 
+    /// What a source makes of a layout's only image.
+    fn read(layout: &Path, remote: Option<Arc<dyn Remote>>) -> Closure {
+        let mut source = LayoutSource::open(&LayoutReference::at(layout)).unwrap();
+        if let Some(remote) = remote {
+            source = source.with_remote(remote);
+        }
+        closure(&source).unwrap()
+    }
+
+    #[derive(Debug)]
+    struct Elsewhere(Closure);
+
+    impl Remote for Elsewhere {
+        fn content(&self, repository: &Repository, descriptor: &crate::blob::Descriptor) -> Arc<dyn Open> {
+            assert_eq!(repository.to_string(), "ghcr.io/me/base");
+            let mut blobs = self.0.blobs.iter();
+            let blob = blobs.find(|b| b.descriptor.digest == descriptor.digest);
+            Arc::clone(&blob.unwrap().content)
+        }
+    }
+
+    #[test]
+    fn a_layout_without_the_blobs_of_the_base_keeps_its_digests_and_says_where_they_are() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = directory.path().join("image");
+        let image = tiny("x");
+        let base = image.blobs[0].clone();
+        let options = Options {
+            mode: Mode::Add,
+            left_out: Some(LeftOut {
+                blobs: [base.descriptor.digest.clone()].into(),
+                repository: Repository {
+                    registry: "ghcr.io".to_owned(),
+                    name: "me/base".to_owned(),
+                },
+            }),
+        };
+        for tag in ["1", "1", "2"] {
+            write(&image, &layout, &tags(&[tag]), &options).unwrap();
+            assert!(!blob_path(&layout, &base.descriptor.digest).exists());
+        }
+        write(&image, &layout, &[], &options).unwrap();
+        assert_eq!(blob_count(&layout), image.all().count() - 1);
+        write(
+            &image,
+            &layout,
+            &tags(&["1"]),
+            &Options {
+                mode: Mode::Replace,
+                ..options
+            },
+        )
+        .unwrap();
+
+        let unconnected = read(&layout, None);
+        assert_eq!(unconnected.digest(), image.digest());
+        let missing = unconnected
+            .blobs
+            .iter()
+            .find(|b| b.content.repository().is_some())
+            .unwrap();
+        assert_eq!(missing.descriptor.digest, base.descriptor.digest);
+        let error = missing.content.open().err().unwrap().to_string();
+        assert!(
+            error.contains("is not in oci:") && error.ends_with("it is in ghcr.io/me/base"),
+            "{error}"
+        );
+        let other = directory.path().join("other");
+        assert!(matches!(
+            write(&unconnected, &other, &[], &Mode::Add.into()),
+            Err(Error::Blob { .. })
+        ));
+
+        let connected = read(&layout, Some(Arc::new(Elsewhere(image.clone()))));
+        write(&connected, &layout, &tags(&["1"]), &Mode::Add.into()).unwrap();
+        assert_eq!(blob_count(&layout), image.all().count());
+        assert_eq!(read(&layout, None).blobs[0].content.repository(), None);
+    }
+
     #[test]
     fn a_blob_that_cannot_be_verified_leaves_the_earlier_image() {
         let directory = tempfile::tempdir().unwrap();
         let layout = directory.path().join("image");
-        write(&tiny("good"), &layout, &tags(&["1"]), Mode::Replace).unwrap();
+        write(&tiny("good"), &layout, &tags(&["1"]), &Mode::Replace.into()).unwrap();
         let (before, count) = (
             fs_err::read(layout.join("index.json")).unwrap(),
             blob_count(&layout),
@@ -429,13 +569,13 @@ mod tests {
         let mut bad = tiny("bad");
         bad.blobs[0].descriptor.digest = Digest::of(b"something else");
         assert!(matches!(
-            write(&bad, &layout, &tags(&["1"]), Mode::Replace),
+            write(&bad, &layout, &tags(&["1"]), &Mode::Replace.into()),
             Err(Error::Blob { .. })
         ));
         assert_eq!(fs_err::read(layout.join("index.json")).unwrap(), before);
         assert_eq!(blob_count(&layout), count);
         let new = directory.path().join("new");
-        assert!(write(&bad, &new, &[], Mode::Replace).is_err());
+        assert!(write(&bad, &new, &[], &Mode::Replace.into()).is_err());
         assert!(!new.exists());
     }
 
@@ -448,12 +588,12 @@ mod tests {
         image.blobs[0].content = std::sync::Arc::new(crate::blob::WrittenBlob(file.clone()));
         fs_err::write(&file, &bytes[1..]).unwrap();
         assert!(matches!(
-            write(&image, &layout, &[], Mode::Replace),
+            write(&image, &layout, &[], &Mode::Replace.into()),
             Err(Error::Blob { .. })
         ));
         assert!(!layout.exists());
         fs_err::write(&file, &bytes).unwrap();
-        write(&image, &layout, &[], Mode::Replace).unwrap();
+        write(&image, &layout, &[], &Mode::Replace.into()).unwrap();
         let copy = blob_path(&layout, &image.blobs[0].descriptor.digest);
         assert_eq!(fs_err::read(copy).unwrap(), bytes);
     }

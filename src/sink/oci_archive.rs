@@ -1,5 +1,6 @@
 //! `oci-archive:FILE`: an OCI image layout in a tar file (image-spec image-layout.md).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::layout::{LAYOUT_FILE, index_of};
@@ -14,7 +15,7 @@ pub fn check(file: &Path) -> Result<(), Error> {
 /// Writes an image under its tags; without tags it has no name. Replaces the archive that was there, whole.
 pub fn write(image: &Closure, file: &Path, tags: &[String]) -> Result<(), Error> {
     check(file)?;
-    let index = index_of(Vec::new(), image, tags);
+    let index = index_of(Vec::new(), image, tags, &BTreeMap::new());
     let documents = [
         ("oci-layout", LAYOUT_FILE.to_vec()),
         ("index.json", canonical_json(&index)?),

@@ -15,6 +15,8 @@ use crate::store::Store;
 
 /// More members than any archive of images has: memory stays bounded.
 const MEMBERS: usize = 100_000;
+/// Two blocks of zeros end a tar; every one has more than them.
+const SMALLEST: u64 = 1024;
 /// Links that lead to links: nobody goes further.
 const LINKS: usize = 8;
 
@@ -140,6 +142,12 @@ pub(super) fn compression_of(part: &FilePart) -> io::Result<Option<Compression>>
 }
 
 fn members(file: &Arc<RandomFile>) -> io::Result<BTreeMap<TreePath, Member>> {
+    if file.size() < SMALLEST {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is not a tar archive",
+        ));
+    }
     let mut reader = LayerReader::in_file(Arc::clone(file));
     let mut members = BTreeMap::new();
     while let (Some(found), Some(offset)) = (reader.next_member()?, reader.offset()) {

@@ -24,6 +24,8 @@ use crate::store::Store;
 pub struct DockerArchiveSource {
     archive: Archive,
     manifest: Blob,
+    /// What the config says of it.
+    platform: Option<Value>,
     /// Where the config and the layers are.
     parts: BTreeMap<Digest, FilePart>,
 }
@@ -50,15 +52,18 @@ impl DockerArchiveSource {
             source: Some(source),
         })?;
         let entry = choose(&place, &entries, reference.tag.as_deref())?;
-        let config = Blob::from_bytes(CONFIG, archive.read(&entry.config)?);
+        let bytes = archive.read(&entry.config)?;
+        let document = parse(&place, &bytes, &entry.config)?;
+        let config = Blob::from_bytes(CONFIG, bytes);
         let found = find_manifest(&archive, entry, &config.descriptor.digest);
         let (manifest, parts) = match found {
             Some(manifest) => (manifest, BTreeMap::new()),
-            None => make_manifest(&archive, entry, &config)?,
+            None => make_manifest(&archive, entry, &config.descriptor, &document)?,
         };
         Ok(Self {
             archive,
             manifest,
+            platform: platform(&document),
             parts,
         })
     }
@@ -72,7 +77,7 @@ impl Source for DockerArchiveSource {
     fn root(&self, _: Option<Platform>) -> Result<Root, Error> {
         Ok(Root {
             document: self.manifest.clone(),
-            platform: None,
+            platform: self.platform.clone(),
         })
     }
 
@@ -164,14 +169,23 @@ fn is_of(archive: &Archive, manifest: &Value, entry: &Entry, config: &Digest) ->
         })
 }
 
+/// The platform that a config states (image-spec image-index.md, `platform`).
+fn platform(config: &Value) -> Option<Value> {
+    let (architecture, os) = (config.get("architecture")?, config.get("os")?);
+    let mut platform = json!({ "architecture": architecture, "os": os });
+    if let Some(variant) = config.get("variant") {
+        platform["variant"] = variant.clone();
+    }
+    Some(platform)
+}
+
 /// A manifest for a config and layers that have none, and where they are.
 fn make_manifest(
     archive: &Archive,
     entry: &Entry,
-    config: &Blob,
+    config: &Descriptor,
+    document: &Value,
 ) -> Result<(Blob, BTreeMap<Digest, FilePart>), Error> {
-    let bytes = archive.read(&entry.config)?;
-    let document = parse(&archive.place, &bytes, &entry.config)?;
     let ids = document.pointer("/rootfs/diff_ids").and_then(Value::as_array);
     let ids = ids.map_or(&[][..], Vec::as_slice);
     if ids.len() != entry.layers.len() {
@@ -195,17 +209,14 @@ fn make_manifest(
         layers.push(json!({ "mediaType": media_type, "digest": digest, "size": part.size }));
         parts.insert(digest, part.clone());
     }
-    parts.insert(
-        config.descriptor.digest.clone(),
-        archive.need(&entry.config)?.clone(),
-    );
+    parts.insert(config.digest.clone(), archive.need(&entry.config)?.clone());
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {
             "mediaType": CONFIG,
-            "digest": config.descriptor.digest,
-            "size": config.descriptor.size,
+            "digest": config.digest,
+            "size": config.size,
         },
         "layers": layers,
     });

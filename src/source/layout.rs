@@ -1,5 +1,6 @@
 //! `oci:DIR[:TAG]`: an OCI image layout on disk (image-spec image-layout.md).
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,13 +8,19 @@ use serde_json::Value;
 
 use super::document::{descriptor, malformed, parse, read};
 use super::select::is_for;
-use super::{Error, Root, Source};
-use crate::blob::{Blob, Descriptor, PathBlob};
+use super::{Error, Remote, Root, Source};
+use crate::blob::{Blob, Descriptor, Open, PathBlob};
+use crate::digest::Digest;
 use crate::image::DOCUMENT_LIMIT;
 use crate::platform::Platform;
-use crate::reference::LayoutReference;
+use crate::reference::{LayoutReference, RegistryReference, Repository};
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation of an entry of `index.json` that says in which repository the blobs are that the layout lacks.
+///
+/// > The blobs directory MAY be missing referenced blobs, in which case the missing blobs SHOULD be fulfilled by an
+/// > external blob store. (image-spec image-layout.md)
+pub const BASE_REPOSITORY: &str = "io.pyoci.base.repository";
 
 /// A layout, and the tag that was asked for. Its blobs are read there, and verified whenever they are.
 #[derive(Debug)]
@@ -21,6 +28,7 @@ pub struct LayoutSource {
     path: PathBuf,
     tag: Option<String>,
     index: Value,
+    remote: Option<Arc<dyn Remote>>,
 }
 
 impl LayoutSource {
@@ -30,7 +38,68 @@ impl LayoutSource {
             path: reference.path.clone(),
             tag: reference.tag.clone(),
             index: index(&reference.path)?,
+            remote: None,
         })
+    }
+
+    /// The same; blobs that the layout left in a registry are fetched there when they are opened.
+    #[must_use]
+    pub fn with_remote(mut self, remote: Arc<dyn Remote>) -> Self {
+        self.remote = Some(remote);
+        self
+    }
+
+    /// Where the blobs are that the layout lacks, if an entry of that tag says it.
+    fn repository(&self) -> Result<Option<Repository>, Error> {
+        let entries = self.index.get("manifests").and_then(Value::as_array);
+        let annotation = |entry: &'_ Value, name: &str| {
+            let text = entry.get("annotations")?.get(name)?.as_str()?;
+            Some(text.to_owned())
+        };
+        let text = entries
+            .into_iter()
+            .flatten()
+            .filter(|entry| self.tag.is_none() || annotation(entry, REF_NAME) == self.tag)
+            .find_map(|entry| annotation(entry, BASE_REPOSITORY));
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let reference: Result<RegistryReference, _> = text.parse();
+        match reference {
+            Ok(reference) if reference.tag.is_none() && reference.digest.is_none() => {
+                Ok(Some(reference.repository))
+            }
+            _ => Err(malformed(
+                &self.place(),
+                format!("{BASE_REPOSITORY} is `{text}`, which is no repository"),
+            )),
+        }
+    }
+}
+
+/// A blob that its layout left in a registry which nobody can ask.
+#[derive(Debug)]
+struct LeftOut {
+    place: String,
+    digest: Digest,
+    repository: Repository,
+}
+
+impl Open for LeftOut {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        let Self {
+            place,
+            digest,
+            repository,
+        } = self;
+        Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("blob {digest} is not in {place}; it is in {repository}"),
+        ))
+    }
+
+    fn repository(&self) -> Option<&Repository> {
+        Some(&self.repository)
     }
 }
 
@@ -79,9 +148,19 @@ impl Source for LayoutSource {
             .join("blobs")
             .join(digest.algorithm().name())
             .join(digest.hex());
+        let elsewhere = if file.exists() { None } else { self.repository()? };
+        let content: Arc<dyn Open> = match (elsewhere, &self.remote) {
+            (None, _) => Arc::new(PathBlob(file)),
+            (Some(repository), Some(remote)) => remote.content(&repository, descriptor),
+            (Some(repository), None) => Arc::new(LeftOut {
+                place: self.place(),
+                digest: digest.clone(),
+                repository,
+            }),
+        };
         Ok(Blob {
             descriptor: descriptor.clone(),
-            content: Arc::new(PathBlob(file)),
+            content,
         })
     }
 }

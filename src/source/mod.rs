@@ -10,17 +10,18 @@ mod oci_archive;
 mod select;
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::blob::{Blob, Descriptor};
+use crate::blob::{Blob, Descriptor, Open};
 use crate::platform::Platform;
-use crate::reference::ImageReference;
+use crate::reference::{ImageReference, Repository};
 use crate::store::Store;
 
 pub use archive::{ArchiveKind, archive_kind};
 pub use closure::closure;
 pub use docker_archive::DockerArchiveSource;
 pub use error::Error;
-pub use layout::LayoutSource;
+pub use layout::{BASE_REPOSITORY, LayoutSource};
 pub use oci_archive::OciArchiveSource;
 pub use select::{SourceImage, image, platforms};
 
@@ -39,6 +40,12 @@ pub trait Source: Send + Sync + fmt::Debug {
 
     /// A config or layer. Whoever opens it must verify it.
     fn blob(&self, descriptor: &Descriptor) -> Result<Blob, Error>;
+}
+
+/// Registries, for layouts that left blobs there.
+pub trait Remote: Send + Sync + fmt::Debug {
+    /// The content of a blob in a repository, fetched when it is opened.
+    fn content(&self, repository: &Repository, descriptor: &Descriptor) -> Arc<dyn Open>;
 }
 
 /// What a source was asked for.
