@@ -9,7 +9,7 @@
 //! | 2 | [`tree`]: sorted paths to entries |
 //! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob; [`wheel`]: wheel file to tree |
 //! | 4 | [`image`]: base and layers to image, pure |
-//! | 5 | [`http`], [`store`], then [`source`], [`debian`], [`lock`], [`bytecode`] |
+//! | 5 | [`http`], [`store`], then [`tools`], then [`source`], [`debian`], [`lock`], [`bytecode`] |
 //! | 6 | [`base`], [`sink`], [`project`] |
 //! | 7 | [`commands`] |
 //! | 8 | [`cli`] |
@@ -35,5 +35,6 @@ pub mod reference;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod tools;
 pub mod tree;
 pub mod wheel;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use mirror::{Mirror, deb, key};
-use pyoci::base::{self, Options, Tools};
+use pyoci::base::{self, Options};
 use pyoci::debian::{DEFAULT_MIRROR, Keyring, Mirrors, Reuse};
 use pyoci::environment::Environment;
 use pyoci::http::Client;
@@ -17,6 +17,7 @@ use pyoci::platform::Platform;
 use pyoci::progress::Progress;
 use pyoci::reference::ImageReference;
 use pyoci::store::Store;
+use pyoci::tools::Tools;
 
 #[allow(
     clippy::disallowed_methods,

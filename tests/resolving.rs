@@ -17,11 +17,12 @@ use std::time::{Duration, SystemTime};
 use pyoci::digest::Digest;
 use pyoci::environment::Environment;
 use pyoci::http::Client;
-use pyoci::lock::{self, Error, FetchedWheel, Lock, Request, Selected, Source, Tools, pylock};
+use pyoci::lock::{self, Error, FetchedWheel, Lock, Request, Selected, Source, pylock};
 use pyoci::platform::{Architecture, Platform};
 use pyoci::progress::{Event, Progress};
 use pyoci::python::{Libc, Target};
 use pyoci::store::{Kind, Store};
+use pyoci::tools::Tools;
 
 /// One machine: a store, a project directory, what was told.
 struct Sandbox {

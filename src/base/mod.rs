@@ -12,32 +12,16 @@ mod recipe;
 mod target;
 
 use crate::debian::{Keyring, Mirrors, PackageList, Reuse};
-use crate::environment::Environment;
-use crate::http::Client;
 use crate::image::Base;
 use crate::platform::Platform;
-use crate::progress::Progress;
 use crate::reference::ImageReference;
 use crate::source;
-use crate::store::Store;
+use crate::tools::Tools;
 
 pub use choose::{Wish, default_for};
 pub use error::Error;
 pub use recipe::{Recipe, names as recipe_names};
 pub use target::TargetError;
-
-/// What bases are fetched, kept and told with.
-#[derive(Clone, Copy, Debug)]
-pub struct Tools<'a> {
-    /// The cache.
-    pub store: &'a Store,
-    /// The network.
-    pub http: &'a Client,
-    /// The clock.
-    pub environment: &'a Environment,
-    /// The user.
-    pub progress: &'a Progress,
-}
 
 /// How a base is made or chosen, beside its reference.
 #[derive(Clone, Debug)]

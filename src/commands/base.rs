@@ -11,6 +11,7 @@ use crate::environment::Environment;
 use crate::image::Base;
 use crate::platform::Platform;
 use crate::reference::ImageReference;
+use crate::tools::Tools;
 
 /// zip knows no time before it, and wheels are zip files: 1980-01-01, in seconds since 1970.
 const DEFAULT_MTIME: u64 = 315_532_800;
@@ -45,7 +46,7 @@ pub fn load(
     reference: &ImageReference,
     platform: Platform,
     asked: &Asked,
-    tools: &base::Tools,
+    tools: &Tools,
 ) -> anyhow::Result<Base> {
     let mirror = asked.mirror.unwrap_or(DEFAULT_MIRROR);
     let url = mirror

@@ -5,7 +5,6 @@ use anyhow::Context as _;
 use super::base::Asked;
 use super::copy;
 use super::destination::Outlets;
-use crate::base;
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::image::{Built, Closure, Image, Index, LayerKind, Record};
@@ -14,6 +13,7 @@ use crate::progress::Progress;
 use crate::reference::ImageReference;
 use crate::source::{self, Source};
 use crate::store::Store;
+use crate::tools::Tools;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let destinations = copy::destinations(&order.copy, &naming, environment)?;
     let store = Store::open(&super::cache::directory(environment)?)?;
     let http = Client::new(environment, order.offline);
-    let tools = base::Tools {
+    let tools = Tools {
         store: &store,
         http: &http,
         environment,
@@ -77,7 +77,7 @@ fn rebased(
     platform: Platform,
     reference: &ImageReference,
     asked: &Asked,
-    tools: &base::Tools,
+    tools: &Tools,
 ) -> anyhow::Result<Image> {
     let image = source::image(source, platform)?;
     let record = Record::of(&image.config)?;

@@ -28,11 +28,8 @@ pub use fetch::{FetchedWheel, fetch_all};
 pub use select::{Selected, Source};
 
 use crate::digest::Digest;
-use crate::environment::Environment;
-use crate::http::Client;
-use crate::progress::Progress;
 use crate::python::{ExtraName, GroupName, Marker, PackageName, Specifiers, Target};
-use crate::store::Store;
+use crate::tools::Tools;
 
 /// What to lock, and how.
 #[derive(Clone, Debug, Default)]
@@ -77,19 +74,6 @@ pub enum Resolver {
     Uv,
     /// The host's pip, for a target like the host.
     Pip,
-}
-
-/// What locking and fetching need from the outside.
-#[derive(Clone, Copy, Debug)]
-pub struct Tools<'a> {
-    /// The cache.
-    pub store: &'a Store,
-    /// For downloads.
-    pub http: &'a Client,
-    /// The user's environment.
-    pub environment: &'a Environment,
-    /// Where to tell what happens.
-    pub progress: &'a Progress,
 }
 
 /// Resolved packages: a `pylock.toml` in memory.

@@ -29,7 +29,7 @@ impl Build<'_> {
                 self.progress
                     .choice("Project", format!("built as a wheel: {reason}"));
                 let name = &self.project.name;
-                let built = lock::build_wheel(&self.project.root, name, target, request, &self.lock_tools())?;
+                let built = lock::build_wheel(&self.project.root, name, target, request, &self.tools())?;
                 let wheel = Wheel::open(&built.path, &built.file_name.to_string())?;
                 Ok(Some(Distribution::Built(Box::new(wheel))))
             }

@@ -18,6 +18,7 @@ use crate::paths::TreePath;
 use crate::project::{Packaging, Project, RequirementSource, runtime};
 use crate::python::Target;
 use crate::store::Store;
+use crate::tools::Tools;
 use crate::tree::Tree;
 use crate::wheel::{self, InstallOptions, Wheel};
 
@@ -70,7 +71,7 @@ impl Build<'_> {
             self.progress
                 .choice("Ignored", format!("{}: {source} is there", name(ignored)));
         }
-        let lock = lock::of(request, target, &self.lock_tools())?;
+        let lock = lock::of(request, target, &self.tools())?;
         let mut selected = lock.select(target, &request.extras, &request.groups)?;
         // A lock of the project, or `-e .`, names the project too. It is in the app layer already, importable and with
         // its metadata: a second copy among the dependencies would be the one of the day when that layer was made.
@@ -80,8 +81,8 @@ impl Build<'_> {
         Ok(selected)
     }
 
-    pub(super) fn lock_tools(&self) -> lock::Tools<'_> {
-        lock::Tools {
+    pub(super) fn tools(&self) -> Tools<'_> {
+        Tools {
             store: &self.store,
             http: &self.http,
             environment: self.environment,
@@ -110,7 +111,7 @@ impl Build<'_> {
             );
             return Ok(Some(layer));
         }
-        let fetch = || lock::fetch_all(selected, &base.target, request, &self.lock_tools());
+        let fetch = || lock::fetch_all(selected, &base.target, request, &self.tools());
         let fetched = self.timings.step("fetch", "", fetch)?;
         let key = key.unwrap_or_else(|| {
             let identity = |f: &FetchedWheel| f.selected.identity().unwrap_or_else(|| f.digest.clone());

@@ -236,12 +236,7 @@ impl Build<'_> {
     }
 
     fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {
-        let tools = base::Tools {
-            store: &self.store,
-            http: &self.http,
-            environment: self.environment,
-            progress: self.progress,
-        };
+        let tools = self.tools();
         let settings = &self.project.settings;
         let asked = super::base::Asked {
             mirror: settings.debian_mirror.as_deref(),
