@@ -9,7 +9,7 @@
 //! | 2 | [`tree`]: sorted paths to entries |
 //! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob; [`wheel`]: wheel file to tree |
 //! | 4 | [`image`]: base and layers to image, pure |
-//! | 5 | [`http`], [`store`], then [`tools`], then [`source`], [`debian`], [`lock`], [`bytecode`] |
+//! | 5 | [`http`], [`store`], [`registry`], then [`tools`], then [`source`], [`debian`], [`lock`], [`bytecode`] |
 //! | 6 | [`base`], [`sink`], [`project`] |
 //! | 7 | [`commands`] |
 //! | 8 | [`cli`] |
@@ -32,6 +32,7 @@ pub mod progress;
 pub mod project;
 pub mod python;
 pub mod reference;
+pub mod registry;
 pub mod sink;
 pub mod source;
 pub mod store;

@@ -3,6 +3,7 @@
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::progress::Progress;
+use crate::registry;
 use crate::store::Store;
 
 /// What things are fetched, kept and told with.
@@ -12,6 +13,8 @@ pub struct Tools<'a> {
     pub store: &'a Store,
     /// The network.
     pub http: &'a Client,
+    /// Registries.
+    pub registries: &'a registry::Client,
     /// The user's environment, and the clock.
     pub environment: &'a Environment,
     /// The user, who is told.

@@ -16,6 +16,7 @@ use pyoci::image::Base;
 use pyoci::platform::Platform;
 use pyoci::progress::Progress;
 use pyoci::reference::ImageReference;
+use pyoci::registry;
 use pyoci::store::Store;
 use pyoci::tools::Tools;
 
@@ -84,6 +85,7 @@ fn the_recipes_of_this_program_become_bases() {
     let tools = Tools {
         store: &store,
         http: &http,
+        registries: &registry::Client::new(&environment, registry::Settings::default()),
         environment: &environment,
         progress: &Progress::silent(),
     };
@@ -173,6 +175,7 @@ fn build(
     let tools = Tools {
         store: &store,
         http: &http,
+        registries: &registry::Client::new(&environment, registry::Settings::default()),
         environment: &environment,
         progress: &Progress::silent(),
     };
@@ -232,6 +235,7 @@ fn a_recipe_becomes_the_same_base_on_every_machine_and_is_read_again() {
     let tools = Tools {
         store: &store,
         http: &http,
+        registries: &registry::Client::new(&environment, registry::Settings::default()),
         environment: &environment,
         progress: &Progress::silent(),
     };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Lowest first; modules of one floor may use each other.
-const FLOORS: [&[&str]; 14] = [
+const FLOORS: [&[&str]; 15] = [
     &[
         "digest",
         "platform",
@@ -24,6 +24,7 @@ const FLOORS: [&[&str]; 14] = [
     &["image"],
     &["http"],
     &["store"],
+    &["registry"],
     &["tools"],
     &["bytecode", "debian", "lock", "source"],
     &["base", "sink", "project"],

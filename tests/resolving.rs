@@ -85,6 +85,10 @@ impl Sandbox {
         act(&Tools {
             store: &self.store,
             http: &http,
+            registries: &pyoci::registry::Client::new(
+                &self.environment,
+                pyoci::registry::Settings::default(),
+            ),
             environment: &self.environment,
             progress: &self.progress,
         })

@@ -51,7 +51,7 @@ pub fn load(
         ImageReference::Recipe(name) => assemble::assemble(&Recipe::load(name)?, platform, tools, options),
         _ => carried::load(
             reference,
-            source::open(reference, tools.store)?.as_ref(),
+            source::open(reference, tools.store, tools.registries, source::Keep::InStore)?.as_ref(),
             platform,
             tools,
         ),

@@ -7,7 +7,8 @@ use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::progress::Progress;
 use crate::reference::{ImageReference, LayoutReference};
-use crate::source;
+use crate::registry::{self, Client};
+use crate::source::{self, Keep};
 use crate::store::Store;
 
 /// What was asked for.
@@ -42,7 +43,9 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         environment,
         progress,
     };
-    let image = source::closure(source::open(&reference, outlets.store)?.as_ref())?;
+    let registries = Client::new(environment, registry::Settings::default());
+    let source = source::open(&reference, outlets.store, &registries, Keep::Nowhere)?;
+    let image = source::closure(source.as_ref())?;
     let mut written = Vec::new();
     for destination in &destinations {
         written.push(destination.write(&image, &outlets)?);

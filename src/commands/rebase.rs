@@ -11,7 +11,8 @@ use crate::image::{Built, Closure, Image, Index, LayerKind, Record};
 use crate::platform::Platform;
 use crate::progress::Progress;
 use crate::reference::ImageReference;
-use crate::source::{self, Source};
+use crate::registry;
+use crate::source::{self, Keep, Source};
 use crate::store::Store;
 use crate::tools::Tools;
 
@@ -41,9 +42,17 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let destinations = copy::destinations(&order.copy, &naming, environment)?;
     let store = Store::open(&super::cache::directory(environment)?)?;
     let http = Client::new(environment, order.offline);
+    let registries = registry::Client::new(
+        environment,
+        registry::Settings {
+            offline: order.offline,
+            ..registry::Settings::default()
+        },
+    );
     let tools = Tools {
         store: &store,
         http: &http,
+        registries: &registries,
         environment,
         progress,
     };
@@ -54,7 +63,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         mtime: super::base::source_date_epoch(environment)?,
         threads: order.threads,
     };
-    let source = source::open(&reference, &store)?;
+    let source = source::open(&reference, &store, &registries, Keep::Nowhere)?;
     let mut images = Vec::new();
     for platform in source::platforms(source.as_ref())? {
         images.push(rebased(source.as_ref(), platform, &base, &asked, &tools)?);

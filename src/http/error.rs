@@ -30,8 +30,8 @@ pub enum Error {
         url: String,
         /// The HTTP status code.
         status: u16,
-        /// `Retry-After` in seconds, if given.
-        retry_after: Option<u64>,
+        /// What `Retry-After` asks for.
+        retry_after: Option<Duration>,
     },
     /// The body broke off.
     #[error("reading {url} failed")]
@@ -70,9 +70,12 @@ impl Error {
     /// Whether another try may succeed.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Transport { source, .. } => {
-                !matches!(**source, ureq::Error::BadUri(_) | ureq::Error::Rustls(_))
-            }
+            Self::Transport { source, .. } => match &**source {
+                ureq::Error::BadUri(_) | ureq::Error::Rustls(_) => false,
+                // A certificate that is not trusted.
+                ureq::Error::Io(e) => e.kind() != io::ErrorKind::InvalidData,
+                _ => true,
+            },
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
@@ -89,7 +92,7 @@ impl Error {
     /// How long the server asked to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { retry_after, .. } => retry_after.map(Duration::from_secs),
+            Self::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

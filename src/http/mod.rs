@@ -1,28 +1,27 @@
 //! Plain HTTP downloads: retries, redirects that keep credentials at home, errors that keep secrets.
 
+mod agent;
 mod credentials;
 mod error;
+mod redirect;
 mod resolver;
+mod retry;
 
 use std::io::Read;
-use std::time::Duration;
 
 use ureq::http;
-use ureq::tls::{RootCerts, TlsConfig};
-use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::DefaultConnector;
 use url::Url;
 
+pub use agent::Connection;
 pub use credentials::Credentials;
 pub use error::{Error, redacted};
+pub use redirect::{REDIRECTS, redirect};
+pub use retry::{retry_after, wait};
 
 use crate::environment::Environment;
-use resolver::RememberingResolver;
 
 /// How often a request is sent before its failure is reported.
 const TRIES: u32 = 4;
-/// How many redirects are followed; more are a loop.
-const REDIRECTS: u32 = 10;
 
 /// An HTTP client: connections are kept and shared by all threads.
 #[derive(Clone, Debug)]
@@ -44,28 +43,8 @@ impl Client {
     /// A client that reads netrc, proxy and certificate settings from the environment; one that is `offline` refuses
     /// every request except those to loopback addresses.
     pub fn new(environment: &Environment, offline: bool) -> Self {
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("pyoci/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_recv_response(Some(Duration::from_mins(1)))
-            .timeout_per_read(Some(Duration::from_mins(1)))
-            .max_idle_connections(32)
-            .max_idle_connections_per_host(16)
-            .build();
-        let agent = ureq::Agent::with_parts(
-            config,
-            DefaultConnector::default(),
-            RememberingResolver::<DefaultResolver>::default(),
-        );
         Self {
-            agent,
+            agent: Connection::default().agent(),
             credentials: Credentials::load(environment),
             offline,
         }
@@ -82,46 +61,26 @@ impl Client {
         if self.offline && !is_loopback(url) {
             return Err(Error::Offline { url: redacted(url) });
         }
-        let mut wait = Duration::from_millis(200);
-        for _ in 1..TRIES {
+        let mut failures = 0;
+        loop {
+            failures += 1;
             match self.follow(url, headers) {
-                Err(error) if error.is_passing() => {
-                    std::thread::sleep(error.retry_after().unwrap_or(wait).min(Duration::from_secs(20)));
-                    wait *= 3;
+                Err(error) if error.is_passing() && failures < TRIES => {
+                    std::thread::sleep(wait(failures, error.retry_after(), url.as_str()));
                 }
                 result => return result,
             }
         }
-        self.follow(url, headers)
     }
 
     fn follow(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Response, Error> {
         let mut at = url.clone();
         for _ in 0..REDIRECTS {
             let response = self.once(&at, headers)?;
-            let status = response.status();
-            if !status.is_redirection() || status.as_u16() == 304 {
-                return finish(&at, response);
+            match redirect(&at, response.status(), response.headers())? {
+                Some(next) => at = next,
+                None => return finish(&at, response),
             }
-            let location = response.headers().get("location").and_then(|l| l.to_str().ok());
-            let next = location
-                .and_then(|l| at.join(l).ok())
-                .filter(|u| matches!(u.scheme(), "http" | "https"));
-            let Some(mut next) = next else {
-                return finish(&at, response);
-            };
-            if next.origin() == at.origin() && next.username().is_empty() {
-                // Same server: it has already seen them.
-                let _ = next.set_username(at.username());
-                let _ = next.set_password(at.password());
-            }
-            if at.scheme() == "https" && next.scheme() == "http" && !is_loopback(&next) {
-                return Err(Error::Downgrade {
-                    url: redacted(&at),
-                    to: redacted(&next),
-                });
-            }
-            at = next;
         }
         Err(Error::Redirects { url: redacted(url) })
     }
@@ -149,10 +108,8 @@ fn finish(url: &Url, response: http::Response<ureq::Body>) -> Result<Response, E
     let status = response.status().as_u16();
     let (parts, body) = response.into_parts();
     if !(200..300).contains(&status) {
-        let retry_after = parts
-            .headers
-            .get("retry-after")
-            .and_then(|v| v.to_str().ok()?.trim().parse().ok());
+        let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+        let retry_after = text("retry-after").and_then(|value| retry_after(value, text("date")));
         return Err(Error::Status {
             url: redacted(url),
             status,

@@ -4,6 +4,7 @@ mod archive;
 pub mod docker_archive;
 pub mod layout;
 pub mod oci_archive;
+pub mod registry;
 
 use std::io;
 use std::path::PathBuf;
@@ -64,6 +65,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The reference has a digest, and the image another.
+    #[error("{reference} names another image: this one has digest {digest}")]
+    OtherDigest {
+        /// The reference.
+        reference: String,
+        /// The image's digest.
+        digest: Digest,
+    },
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
     /// A document could not be made.
     #[error("cannot write the index")]
     Document(#[from] crate::image::Error),
@@ -87,6 +99,7 @@ impl Error {
                 let layout = path.parent().unwrap_or(path);
                 Some(format!("remove {} and build again", layout.display()))
             }
+            Self::Registry(e) => e.hint(),
             _ => None,
         }
     }

@@ -8,9 +8,6 @@ use crate::{image, store};
 /// Why an image cannot be read where it is.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A transport that is not built yet.
-    #[error("images from `{0}` are not supported yet")]
-    Unsupported(String),
     /// A recipe is no image.
     #[error("`{0}` is a recipe for a base, not an image")]
     Recipe(String),
@@ -107,6 +104,9 @@ pub enum Error {
         /// What is there.
         available: Vec<String>,
     },
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
     /// A digest or document is not what the OCI specs ask for.
     #[error(transparent)]
     Image(#[from] image::Error),
@@ -123,11 +123,9 @@ impl Error {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unsupported(reference) => Some(format!(
-                "copy it to a layout: `skopeo copy docker://{reference} oci:base:latest`, then `--base oci:base:latest`"
-            )),
             Self::Missing { place, name } => other_kind(place, name),
             Self::Store(e) => e.hint(),
+            Self::Registry(e) => e.hint(),
             Self::Image(e) => e.hint(),
             Self::Tag { tags, place, .. } if !tags.is_empty() => {
                 let first = &tags[0];

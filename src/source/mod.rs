@@ -7,6 +7,7 @@ mod document;
 mod error;
 mod layout;
 mod oci_archive;
+mod registry;
 mod select;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use crate::blob::{Blob, Descriptor, Open};
 use crate::platform::Platform;
 use crate::reference::{ImageReference, Repository};
+use crate::registry::Client;
 use crate::store::Store;
 
 pub use archive::{ArchiveKind, archive_kind};
@@ -23,6 +25,7 @@ pub use docker_archive::DockerArchiveSource;
 pub use error::Error;
 pub use layout::{BASE_REPOSITORY, LayoutSource};
 pub use oci_archive::OciArchiveSource;
+pub use registry::{RegistryRemote, RegistrySource};
 pub use select::{SourceImage, image, platforms};
 
 /// A place that holds an image under the name by which it was asked for. Documents are small and read at once, verified;
@@ -57,13 +60,31 @@ pub struct Root {
     pub platform: Option<serde_json::Value>,
 }
 
+/// What becomes of configs and layers that are downloaded from registries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// They are kept in the store when they are first opened, and read from there.
+    InStore,
+    /// They are passed on, and downloaded again if they are opened again.
+    Nowhere,
+}
+
 /// Opens the source that a reference names. Archives that are compressed are decompressed into the store.
-pub fn open(reference: &ImageReference, store: &Store) -> Result<Box<dyn Source>, Error> {
+pub fn open(
+    reference: &ImageReference,
+    store: &Store,
+    registries: &Client,
+    keep: Keep,
+) -> Result<Box<dyn Source>, Error> {
+    let keep = (keep == Keep::InStore).then_some(store);
     match reference {
-        ImageReference::Layout(place) => Ok(Box::new(LayoutSource::open(place)?)),
+        ImageReference::Layout(place) => {
+            let remote = Arc::new(RegistryRemote::new(registries, keep));
+            Ok(Box::new(LayoutSource::open(place)?.with_remote(remote)))
+        }
         ImageReference::OciArchive(place) => Ok(Box::new(OciArchiveSource::open(place, store)?)),
         ImageReference::DockerArchive(place) => Ok(Box::new(DockerArchiveSource::open(place, store)?)),
-        ImageReference::Registry(_) => Err(Error::Unsupported(reference.to_string())),
+        ImageReference::Registry(name) => Ok(Box::new(RegistrySource::new(name, registries, keep))),
         ImageReference::Recipe(_) => Err(Error::Recipe(reference.to_string())),
     }
 }

@@ -18,7 +18,7 @@ mod workshop;
 pub use http::{free_port, get, request, wait_for};
 pub use podman::{Container, Podman};
 pub use process::{Run, run};
-pub use registry::Registry;
+pub use registry::{Guard, Registry};
 pub use sandbox::{Built, Sandbox, is_root};
 pub use schemas::assert_layout_is_valid;
 pub use workshop::{contents, lock, small_base, wheel};

@@ -85,6 +85,7 @@ impl Build<'_> {
         Tools {
             store: &self.store,
             http: &self.http,
+            registries: &self.registries,
             environment: self.environment,
             progress: self.progress,
         }

@@ -22,6 +22,7 @@ use crate::progress::Progress;
 use crate::project::Project;
 use crate::project::settings::Settings;
 use crate::reference::ImageReference;
+use crate::registry;
 use crate::store::Store;
 use timing::Timings;
 
@@ -47,6 +48,7 @@ struct Build<'a> {
     project: Project,
     store: Store,
     http: Client,
+    registries: registry::Client,
     environment: &'a Environment,
     progress: &'a Progress,
     timings: Timings,
@@ -66,9 +68,14 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let destinations = destinations(order, &project, environment)?;
     dependencies::excluded(&project.settings.exclude)?;
     let offline = project.settings.offline.unwrap_or(false);
+    let registries = registry::Settings {
+        offline,
+        ..registry::Settings::default()
+    };
     let build = Build {
         store: Store::open(&super::cache::directory(environment)?)?,
         http: Client::new(environment, offline),
+        registries: registry::Client::new(environment, registries),
         environment,
         progress,
         timings: Timings::default(),
