@@ -4,7 +4,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`digest`] [`platform`] [`reference`](mod@reference) [`paths`]: values that parse once and cannot be wrong after; [`environment`] [`progress`] |
+//! | 0 | [`digest`] [`platform`] [`reference`](mod@reference) [`paths`]: values that parse once and cannot be wrong after; [`environment`] [`progress`] [`parallel`] |
 //! | 1 | [`blob`]: bytes that can be opened again, and descriptors of them |
 //! | 2 | [`tree`]: sorted paths to entries |
 //! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob; [`wheel`]: wheel file to tree |
@@ -26,6 +26,7 @@ pub mod http;
 pub mod image;
 pub mod layer;
 pub mod lock;
+pub mod parallel;
 pub mod paths;
 pub mod platform;
 pub mod progress;

@@ -124,7 +124,8 @@ impl TreePath {
         Self::new(&parts.join("/")).ok()
     }
 
-    fn parent_str(&self) -> &str {
+    /// The path of its parent directory; empty for what is at the top.
+    pub fn parent_str(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(parent, _)| parent)
     }
 }

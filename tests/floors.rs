@@ -14,6 +14,7 @@ const FLOORS: [&[&str]; 15] = [
         "platform",
         "reference",
         "paths",
+        "parallel",
         "environment",
         "progress",
     ],

@@ -38,7 +38,7 @@ impl Compression {
     pub(super) fn rules(self) -> Rules {
         match self {
             Self::Gzip => Rules {
-                splice_from: Some(4096),
+                splice_from: Some(1024),
                 fragment: 512 * 1024,
             },
             Self::Zstd => Rules {

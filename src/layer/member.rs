@@ -99,6 +99,11 @@ impl Deflated<'_> {
         })
     }
 
+    /// How much output the next step can use: what is left of the stated size, and a byte to notice that there is more.
+    pub fn room(&self) -> u64 {
+        self.member.size.saturating_sub(self.size) + 1
+    }
+
     /// The CRC-32 of the content, to be combined with that of what came before.
     pub fn crc(self) -> crc32fast::Hasher {
         self.crc

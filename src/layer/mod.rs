@@ -25,7 +25,7 @@ pub use write::write;
 
 /// The version of the byte format. It goes into the keys under which finished layers are kept: whatever changes a byte of
 /// any layer changes it.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A layer: digest, size and `diff_id` are known; only its bytes are lazy (OCI image-spec, layer.md).
 #[derive(Clone, Debug)]

@@ -138,14 +138,16 @@ impl<'q, 't> Stretch<'q, 't> {
         self.hand_on_if_full()
     }
 
-    /// Adds tar bytes that `fill` writes together with their own compressed form, which it appends to the blob; to be
-    /// called between fragments only.
+    /// Adds up to `most` tar bytes that `fill` writes together with their own compressed form, which it appends to the blob;
+    /// to be called between fragments only.
     pub fn fill_both<R>(
         &mut self,
+        most: u64,
         fill: impl FnOnce(&mut [u8], &mut Vec<u8>) -> io::Result<(usize, R)>,
     ) -> Result<R, Stop> {
         let Chunk { tar, blob } = &mut self.chunk;
-        let result = append_with(tar, CHUNK, |room| fill(room, blob))?;
+        let most = usize::try_from(most).unwrap_or(CHUNK).min(CHUNK);
+        let result = append_with(tar, most, |room| fill(room, blob))?;
         self.raw = tar.len();
         Ok(result)
     }

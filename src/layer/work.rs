@@ -169,7 +169,7 @@ impl<'t> Worker<'_, 't> {
         let mut deflated = self.inflater.start(member);
         let mut ended = false;
         while !ended {
-            ended = self.stretch.fill(u64::MAX, |room| {
+            ended = self.stretch.fill(deflated.room(), |room| {
                 let step = deflated.step(room)?;
                 Ok((step.produced, step.boundary.is_some_and(|b| b.last)))
             })?;
@@ -185,7 +185,7 @@ impl<'t> Worker<'_, 't> {
         let mut header_comes = true;
         let mut ended = false;
         while !ended {
-            ended = self.stretch.fill_both(|room, blob| {
+            ended = self.stretch.fill_both(deflated.room(), |room, blob| {
                 let step = deflated.step(room)?;
                 let start = blob.len();
                 blob.extend_from_slice(step.stream);

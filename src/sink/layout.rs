@@ -6,8 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::ScopedJoinHandle;
 
 use oci_spec::image::{
     ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageManifest, MediaType, SCHEMA_VERSION,
@@ -19,6 +17,7 @@ use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::image::media_type::{is_index, is_manifest};
 use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
+use crate::parallel;
 use crate::reference::Repository;
 use crate::source::BASE_REPOSITORY;
 
@@ -197,34 +196,7 @@ fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<(), Error> {
     for parent in &parents {
         fs_err::create_dir_all(parent).map_err(fault)?;
     }
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<(), (usize, Error)> {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(blob) = missing.get(number) else {
-                return Ok(());
-            };
-            write_blob(blob, layout).map_err(|error| {
-                next.store(missing.len(), Ordering::Relaxed);
-                (number, error)
-            })?;
-        }
-    };
-    let results: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..AT_ONCE.min(missing.len()))
-            .map(|_| scope.spawn(work))
-            .collect();
-        threads.into_iter().map(ScopedJoinHandle::join).collect()
-    });
-    let mut errors = Vec::new();
-    for result in results {
-        let panicked = |_| fault(io::Error::other("a thread that writes blobs died"));
-        errors.extend(result.map_err(panicked)?.err());
-    }
-    // Blobs are begun in order: where the first fails always, it is the one reported.
-    if let Some((_, error)) = errors.into_iter().min_by_key(|(number, _)| *number) {
-        return Err(error);
-    }
+    parallel::map(&missing, AT_ONCE, |blob| write_blob(blob, layout))?;
     parents
         .iter()
         .try_for_each(|parent| sync_directory(parent))

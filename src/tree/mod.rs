@@ -136,6 +136,10 @@ impl Tree {
     }
 
     fn ensure_parents(&mut self, path: &TreePath) -> Result<(), TreeError> {
+        // Where its parent is a directory, so are the parents of that: no entry is here without its own.
+        if self.get(path.parent_str()).is_some_and(Entry::is_directory) {
+            return Ok(());
+        }
         for parent in path.parents() {
             match self.entries.get(&parent) {
                 Some(entry) if entry.is_directory() => {}

@@ -14,6 +14,7 @@ use crate::digest::Digest;
 use crate::image::Base;
 use crate::layer::{self, Compression, Layer};
 use crate::lock::{self, FetchedWheel, Request, Selected};
+use crate::parallel;
 use crate::paths::TreePath;
 use crate::project::{Packaging, Project, RequirementSource, runtime};
 use crate::python::Target;
@@ -121,9 +122,8 @@ impl Build<'_> {
         });
         let mut wheels = Vec::new();
         let layer = self.layer((&key, created_by), &self.store, || {
-            for file in &fetched {
-                wheels.push(Wheel::open(&file.path, &file.file_name.to_string())?);
-            }
+            let open = |file: &FetchedWheel| Wheel::open(&file.path, &file.file_name.to_string());
+            wheels = parallel::map(&fetched, self.layers.threads, open)?;
             let tree = self.install(&wheels, &base.target)?;
             let tree = match &maker {
                 Some(maker) => self.compiled(tree, maker)?,
