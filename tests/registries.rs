@@ -19,7 +19,7 @@ use pyoci::progress::Progress;
 use pyoci::reference::RegistryReference;
 use pyoci::registry::{self, Client, Credential, RegistryBlob, Settings, Upload};
 use pyoci::sink;
-use pyoci::source::{self, RegistrySource};
+use pyoci::source::{self, Keep, RegistrySource};
 use pyoci::store::Store;
 use support::{Guard, Registry, run};
 
@@ -78,7 +78,9 @@ fn push(image: &Closure, to: &RegistryReference, client: &Client) -> sink::regis
 
 /// Everything that a reference names, downloaded.
 fn pull(from: &RegistryReference, client: &Client) -> BTreeMap<String, Vec<u8>> {
-    let source = RegistrySource::new(from, client, None);
+    let scratch = tempfile::tempdir().unwrap();
+    let store = Store::open(&scratch.path().join("cache")).unwrap();
+    let source = RegistrySource::new(from, client, &store, Keep::Nowhere);
     let closure = source::closure(&source).unwrap();
     let read = |blob: &Blob| {
         (
@@ -153,7 +155,8 @@ fn blobs_of_another_repository_are_mounted_and_of_another_registry_streamed() {
     let image = image(2);
     let first = reference(&registry, "first:1");
     push(&image, &first, &client);
-    let source = RegistrySource::new(&first, &client, None);
+    let store = Store::open(&home.path().join("cache")).unwrap();
+    let source = RegistrySource::new(&first, &client, &store, Keep::Nowhere);
     let closure = source::closure(&source).unwrap();
     let pushed = push(&closure, &reference(&registry, "second:1"), &client);
     assert_eq!((pushed.sent.blobs, pushed.mounted.blobs), (0, 4));

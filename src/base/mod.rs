@@ -15,7 +15,7 @@ use crate::debian::{Keyring, Mirrors, PackageList, Reuse};
 use crate::image::Base;
 use crate::platform::Platform;
 use crate::reference::ImageReference;
-use crate::source;
+use crate::source::Keep;
 use crate::tools::Tools;
 
 pub use choose::{Wish, default_for};
@@ -38,6 +38,8 @@ pub struct Options {
     pub mtime: u64,
     /// How many threads may compress.
     pub threads: usize,
+    /// What becomes of what is downloaded of a registry's image.
+    pub keep: Keep,
 }
 
 /// Loads the base that a reference names, for a platform.
@@ -49,11 +51,6 @@ pub fn load(
 ) -> Result<Base, Error> {
     match reference {
         ImageReference::Recipe(name) => assemble::assemble(&Recipe::load(name)?, platform, tools, options),
-        _ => carried::load(
-            reference,
-            source::open(reference, tools.store, tools.registries, source::Keep::InStore)?.as_ref(),
-            platform,
-            tools,
-        ),
+        _ => carried::load(reference, platform, tools, options),
     }
 }

@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::platform::Platform;
-use crate::project::settings::{self, Port, Settings};
+use crate::project::settings::{self, BaseBlobs, Port, Settings};
 use crate::python::{ExtraName, GroupName};
+use crate::reference::Repository;
+use crate::registry;
 use crate::tree::Owner;
 
 /// Turn a Python project into an OCI container image: no Docker, no daemon, no root, no Dockerfile.
@@ -32,6 +34,10 @@ pub enum Command {
     Push(PushArgs),
     /// Copy an image from a registry, as it is
     Pull(PullArgs),
+    /// Keep the credentials of a registry
+    Login(LoginArgs),
+    /// Forget the credentials of a registry
+    Logout(LogoutArgs),
     /// Put an image that pyoci built on another base, without building it again
     Rebase(RebaseArgs),
     /// Show the bases that pyoci can assemble itself
@@ -123,6 +129,21 @@ pub struct BuildArgs {
     /// Push to a registry, as `-o docker://REGISTRY/NAME[:TAG]`; can be repeated
     #[arg(long, value_name = "REF")]
     pub push: Vec<String>,
+    /// Leave the base's layers in their registry (`reference`) instead of copying them into the layout [default: copy]
+    #[arg(long, value_name = "HOW", value_parser = settings::base_blobs, help_heading = "Registry")]
+    pub base_blobs: Option<BaseBlobs>,
+    /// Repository that keeps finished layers and resolutions for other machines: --cache-from and --cache-to in one
+    #[arg(long, value_name = "REPO", value_parser = settings::repository, help_heading = "Registry", conflicts_with_all = ["cache_from", "cache_to"])]
+    pub cache: Option<Repository>,
+    /// Repository in which finished layers and resolutions are looked for; can be repeated
+    #[arg(long, value_name = "REPO", value_parser = settings::repository, help_heading = "Registry")]
+    pub cache_from: Vec<Repository>,
+    /// Repository to which finished layers and resolutions are written
+    #[arg(long, value_name = "REPO", value_parser = settings::repository, help_heading = "Registry")]
+    pub cache_to: Option<Repository>,
+    /// How registries are talked to.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Hand the image to podman or docker [default name: the project's]
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub load: Option<String>,
@@ -215,6 +236,56 @@ pub struct BuildArgs {
     pub format: Format,
 }
 
+/// How registries are talked to.
+#[derive(Clone, Debug, Args)]
+pub struct RegistryArgs {
+    /// The file with the credentials of registries [default: those of podman and docker]
+    #[arg(long, value_name = "FILE", help_heading = "Registry")]
+    pub authfile: Option<PathBuf>,
+    /// Take any certificate, and plain HTTP where there is no TLS
+    #[arg(long, help_heading = "Registry")]
+    pub insecure: bool,
+}
+
+impl RegistryArgs {
+    /// As the client takes them; a relative path counts from the working directory.
+    pub fn settings(&self, working_directory: &std::path::Path, offline: bool) -> registry::Settings {
+        registry::Settings {
+            offline,
+            insecure: self.insecure,
+            authfile: self.authfile.as_ref().map(|file| working_directory.join(file)),
+        }
+    }
+}
+
+/// The flags of `pyoci login`.
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// The registry: HOST[:PORT]
+    #[arg(value_name = "REGISTRY")]
+    pub registry: String,
+    /// User name
+    #[arg(short, long, value_name = "NAME")]
+    pub username: String,
+    /// Read the password from stdin
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// How registries are talked to.
+    #[command(flatten)]
+    pub settings: RegistryArgs,
+}
+
+/// The flags of `pyoci logout`.
+#[derive(Debug, Args)]
+pub struct LogoutArgs {
+    /// The registry: HOST[:PORT]
+    #[arg(value_name = "REGISTRY")]
+    pub registry: String,
+    /// How registries are talked to.
+    #[command(flatten)]
+    pub settings: RegistryArgs,
+}
+
 /// The flags of `pyoci push`.
 #[derive(Debug, Args)]
 pub struct PushArgs {
@@ -227,6 +298,9 @@ pub struct PushArgs {
     /// Tag at the destination; can be repeated
     #[arg(short, long, value_name = "TAG", value_parser = tag)]
     pub tag: Vec<String>,
+    /// How registries are talked to.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
@@ -244,6 +318,9 @@ pub struct PullArgs {
     /// Tag at the destination [default: the one of the source]; can be repeated
     #[arg(short, long, value_name = "TAG", value_parser = tag)]
     pub tag: Vec<String>,
+    /// How registries are talked to.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
@@ -276,6 +353,9 @@ pub struct RebaseArgs {
     /// Mirror that recipes take Debian packages from
     #[arg(long, value_name = "URL")]
     pub debian_mirror: Option<String>,
+    /// How registries are talked to.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
@@ -327,6 +407,9 @@ impl BuildArgs {
             tags: self.tag.clone(),
             outputs: self.output.clone(),
             push: self.push.clone(),
+            base_blobs: self.base_blobs,
+            cache_from: self.cache.iter().chain(&self.cache_from).cloned().collect(),
+            cache_to: self.cache.clone().or_else(|| self.cache_to.clone()),
             locked: said(self.locked),
             offline: said(self.offline),
             debian_mirror: self.debian_mirror.clone(),

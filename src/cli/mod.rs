@@ -4,7 +4,7 @@ mod args;
 mod display;
 mod report;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,11 @@ use clap::Parser as _;
 
 use crate::commands::{self, build, copy, rebase};
 use crate::environment::Environment;
-use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, RebaseArgs};
+use crate::registry::{self, Credential};
+use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, LoginArgs, RebaseArgs};
+
+/// No password is longer, in bytes; tokens have some thousands.
+const PASSWORD_LIMIT: u64 = 64 * 1024;
 
 /// Runs pyoci and gives its exit code: 0, 1 where it failed, 2 where it was called wrongly.
 pub fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
                 push: arguments.references.clone(),
                 outputs: Vec::new(),
                 tags: arguments.tag.clone(),
+                registries: arguments.registry.settings(&environment.working_directory, false),
             };
             copy(cli, &order, arguments.format, environment)
         }
@@ -57,8 +62,23 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
                 push: Vec::new(),
                 outputs: arguments.output.clone(),
                 tags: arguments.tag.clone(),
+                registries: arguments.registry.settings(&environment.working_directory, false),
             };
             copy(cli, &order, arguments.format, environment)
+        }
+        Command::Login(arguments) => login(cli, arguments, environment),
+        Command::Logout(arguments) => {
+            let settings = arguments.settings.settings(&environment.working_directory, false);
+            let file = registry::logout(environment, &settings, &arguments.registry)?;
+            let progress = display::progress(&cli.output, environment);
+            match file {
+                Some(file) => progress.done(
+                    "Removed",
+                    format!("{} from {}", arguments.registry, file.display()),
+                ),
+                None => progress.done("Nothing", format!("was kept of {}", arguments.registry)),
+            }
+            Ok(())
         }
         Command::Rebase(arguments) => rebase(cli, arguments, environment),
         Command::Base {
@@ -75,6 +95,9 @@ fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow:
         upgrade: arguments.upgrade,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         load: arguments.load.clone(),
+        registries: arguments
+            .registry
+            .settings(&environment.working_directory, arguments.offline),
         files: commands::metadata::Files {
             metadata: arguments
                 .metadata_file
@@ -96,6 +119,32 @@ fn copy(cli: &Cli, order: &copy::Order, format: Format, environment: &Environmen
     answer(format, &report.lines(), &report.json())
 }
 
+fn login(cli: &Cli, arguments: &LoginArgs, environment: &Environment) -> anyhow::Result<()> {
+    let settings = arguments.settings.settings(&environment.working_directory, false);
+    let password = if arguments.password_stdin {
+        let mut text = String::new();
+        std::io::stdin()
+            .take(PASSWORD_LIMIT)
+            .read_to_string(&mut text)
+            .context("cannot read the password from stdin")?;
+        text.trim_end_matches(['\r', '\n']).to_owned()
+    } else {
+        rpassword::prompt_password(format!(
+            "Password of {} at {}: ",
+            arguments.username, arguments.registry
+        ))
+        .context("cannot ask for the password: there is no terminal; use --password-stdin")?
+    };
+    let credential = Credential::Password {
+        user: arguments.username.clone(),
+        password,
+    };
+    let file = registry::login(environment, &settings, &arguments.registry, &credential)?;
+    let detail = format!("the credentials of {} in {}", arguments.registry, file.display());
+    display::progress(&cli.output, environment).done("Kept", detail);
+    Ok(())
+}
+
 fn rebase(cli: &Cli, arguments: &RebaseArgs, environment: &Environment) -> anyhow::Result<()> {
     let order = rebase::Order {
         copy: copy::Order {
@@ -103,10 +152,12 @@ fn rebase(cli: &Cli, arguments: &RebaseArgs, environment: &Environment) -> anyho
             push: arguments.push.clone(),
             outputs: arguments.output.clone(),
             tags: arguments.tag.clone(),
+            registries: arguments
+                .registry
+                .settings(&environment.working_directory, arguments.offline),
         },
         base: arguments.base.clone(),
         mirror: arguments.debian_mirror.clone(),
-        offline: arguments.offline,
         upgrade: arguments.upgrade,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };

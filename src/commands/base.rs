@@ -11,6 +11,7 @@ use crate::environment::Environment;
 use crate::image::Base;
 use crate::platform::Platform;
 use crate::reference::ImageReference;
+use crate::source::Keep;
 use crate::tools::Tools;
 
 /// zip knows no time before it, and wheels are zip files: 1980-01-01, in seconds since 1970.
@@ -39,6 +40,8 @@ pub struct Asked<'a> {
     pub mtime: u64,
     /// How many threads may work.
     pub threads: usize,
+    /// What becomes of what is downloaded of a registry's image.
+    pub keep: Keep,
 }
 
 /// Loads the base that a reference names.
@@ -63,6 +66,7 @@ pub fn load(
         packages: None,
         mtime: asked.mtime,
         threads: asked.threads,
+        keep: asked.keep,
     };
     Ok(base::load(reference, platform, tools, &options)?)
 }

@@ -2,14 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::destination::{Destination, Naming, Outlets, Written, has_transport};
+use super::destination::{Destination, Naming, Written, has_transport};
 use crate::digest::Digest;
 use crate::environment::Environment;
+use crate::http::Client;
 use crate::progress::Progress;
 use crate::reference::{ImageReference, LayoutReference};
-use crate::registry::{self, Client};
+use crate::registry;
 use crate::source::{self, Keep};
 use crate::store::Store;
+use crate::tools::Tools;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Order {
     pub outputs: Vec<String>,
     /// Tags at the destinations; the source's own where none are given.
     pub tags: Vec<String>,
+    /// How registries are talked to.
+    pub registries: registry::Settings,
 }
 
 /// What was copied.
@@ -38,17 +42,18 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let reference = source_reference(&order.source, environment)?;
     let naming = naming(&reference, order);
     let destinations = destinations(order, &naming, environment)?;
-    let outlets = Outlets {
+    let tools = Tools {
         store: &Store::open(&super::cache::directory(environment)?)?,
+        http: &Client::new(environment, order.registries.offline),
+        registries: &registry::Client::new(environment, order.registries.clone()),
         environment,
         progress,
     };
-    let registries = Client::new(environment, registry::Settings::default());
-    let source = source::open(&reference, outlets.store, &registries, Keep::Nowhere)?;
+    let source = source::open(&reference, tools.store, tools.registries, Keep::Nowhere)?;
     let image = source::closure(source.as_ref())?;
     let mut written = Vec::new();
     for destination in &destinations {
-        written.push(destination.write(&image, &outlets)?);
+        written.push(destination.write(&image, None, &tools)?);
     }
     Ok(Report {
         digest: image.digest().clone(),

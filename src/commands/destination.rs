@@ -9,11 +9,11 @@ use super::Error;
 use super::engine::Engine;
 use crate::environment::Environment;
 use crate::image::Closure;
-use crate::progress::Progress;
-use crate::reference::{ImageReference, LayoutReference, RegistryReference, check_tag};
-use crate::sink::layout::{self, Mode};
-use crate::sink::{docker_archive, oci_archive};
-use crate::store::Store;
+use crate::reference::{ImageReference, LayoutReference, RegistryReference, Repository, check_tag};
+use crate::sink::layout::{self, LeftOut, Mode};
+use crate::sink::registry::Pushed;
+use crate::sink::{docker_archive, oci_archive, registry};
+use crate::tools::Tools;
 
 /// The tag of an image that was given none, as podman and docker have it.
 const DEFAULT_TAG: &str = "latest";
@@ -46,17 +46,6 @@ enum Place {
     Engine(Engine),
 }
 
-/// What destinations are written with.
-#[derive(Clone, Copy, Debug)]
-pub struct Outlets<'a> {
-    /// Where temporary files go.
-    pub store: &'a Store,
-    /// Where engines are found.
-    pub environment: &'a Environment,
-    /// The user.
-    pub progress: &'a Progress,
-}
-
 /// What became of an image at a destination.
 #[derive(Debug)]
 pub struct Written {
@@ -64,8 +53,8 @@ pub struct Written {
     pub text: String,
     /// The names that the image has there.
     pub names: Vec<String>,
-    /// `REPOSITORY@DIGEST`, where it went to a registry.
-    pub reference: Option<String>,
+    /// Where it went to a registry: the repository, and what was moved.
+    pub pushed: Option<(Repository, Pushed)>,
 }
 
 impl Destination {
@@ -154,42 +143,77 @@ impl Destination {
         }
     }
 
-    /// Writes the image there and says so.
-    pub fn write(&self, image: &Closure, outlets: &Outlets) -> anyhow::Result<Written> {
+    /// Whether it is a layout, which may lack blobs that a registry has.
+    pub fn is_layout(&self) -> bool {
+        matches!(self.place, Place::Layout { .. })
+    }
+
+    /// Whether it is a registry, which takes blobs from where they are.
+    pub fn is_registry(&self) -> bool {
+        matches!(self.place, Place::Registry(_))
+    }
+
+    /// Writes the image there and says so; layouts without what is left out.
+    pub fn write(
+        &self,
+        image: &Closure,
+        left_out: Option<&LeftOut>,
+        tools: &Tools,
+    ) -> anyhow::Result<Written> {
+        let mut pushed = None;
         match &self.place {
             Place::Layout { directory, mode } => {
-                layout::write(image, directory, &self.names, &(*mode).into())?;
+                let options = layout::Options {
+                    mode: *mode,
+                    left_out: left_out.cloned(),
+                };
+                layout::write(image, directory, &self.names, &options)?;
             }
             Place::OciArchive(file) => oci_archive::write(image, file, &self.names)?,
             Place::DockerArchive(file) => docker_archive::write(image, file, &self.names)?,
-            Place::Registry(_) => {
-                return Err(Error::Destination(self.text.clone()).into());
+            Place::Registry(place) => {
+                let done = registry::write(image, place, &self.names, tools.registries, tools.progress)?;
+                pushed = Some((place.repository.clone(), done));
             }
-            Place::Engine(engine) => engine.load(image, &self.names, outlets)?,
+            Place::Engine(engine) => engine.load(image, &self.names, tools)?,
         }
-        let reference = match &self.place {
-            Place::Registry(place) => Some(format!("{}@{}", place.repository, image.digest())),
-            _ => None,
-        };
         let verb = match &self.place {
             Place::Registry(_) => "Pushed",
             Place::Engine(_) => "Loaded",
             _ => "Wrote",
         };
-        outlets.progress.done(verb, format!("{self} {}", image.digest()));
+        let moved = pushed
+            .as_ref()
+            .map_or_else(String::new, |(_, pushed)| format!(", {}", moved(pushed)));
+        tools
+            .progress
+            .done(verb, format!("{self} {}{moved}", image.digest()));
         Ok(Written {
             text: self.text.clone(),
             names: self.names.clone(),
-            reference,
+            pushed,
         })
     }
 }
 
+/// What a push moved, as people read it.
+fn moved(pushed: &Pushed) -> String {
+    let part = |bytes: u64, how: &str| {
+        let size = indicatif::DecimalBytes(bytes);
+        (bytes > 0).then(|| format!("{size} {how}"))
+    };
+    let parts = [
+        Some(format!("{} sent", indicatif::DecimalBytes(pushed.sent.bytes))),
+        part(pushed.mounted.bytes, "mounted"),
+        part(pushed.existing.bytes, "there already"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 impl Written {
     /// `REPOSITORY:TAG` for every tag, where it went to a registry.
-    pub fn references(&self) -> Vec<String> {
-        let repository = self.reference.as_ref().and_then(|r| r.split_once('@'));
-        let Some((repository, _)) = repository else {
+    pub fn tagged(&self) -> Vec<String> {
+        let Some((repository, _)) = &self.pushed else {
             return Vec::new();
         };
         self.names
@@ -198,9 +222,23 @@ impl Written {
             .collect()
     }
 
+    /// `REPOSITORY@DIGEST`, where it went to a registry.
+    pub fn by_digest(&self) -> Option<String> {
+        let (repository, pushed) = self.pushed.as_ref()?;
+        Some(format!("{repository}@{}", pushed.digest))
+    }
+
     /// As `--format json` tells it.
     pub fn json(&self) -> Value {
-        json!({ "destination": self.text, "names": self.names, "reference": self.reference })
+        let mut value = json!({ "destination": self.text, "names": self.names });
+        if let Some((_, pushed)) = &self.pushed {
+            let amount = |amount: &registry::Amount| json!({ "blobs": amount.blobs, "bytes": amount.bytes });
+            value["reference"] = json!(self.by_digest());
+            value["sent"] = amount(&pushed.sent);
+            value["mounted"] = amount(&pushed.mounted);
+            value["existing"] = amount(&pushed.existing);
+        }
+        value
     }
 }
 

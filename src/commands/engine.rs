@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::Error;
-use super::destination::Outlets;
 use crate::environment::Environment;
 use crate::image::Closure;
 use crate::sink::docker_archive;
+use crate::tools::Tools;
 
 /// A container engine that takes docker archives: `podman load`, `docker load`.
 #[derive(Clone, Debug)]
@@ -30,8 +30,8 @@ impl Engine {
     }
 
     /// Hands the image over under the given references.
-    pub fn load(&self, image: &Closure, names: &[String], outlets: &Outlets) -> anyhow::Result<()> {
-        let scratch = outlets.store.scratch()?;
+    pub fn load(&self, image: &Closure, names: &[String], tools: &Tools) -> anyhow::Result<()> {
+        let scratch = tools.store.scratch()?;
         let archive = scratch.path().join("image.tar");
         docker_archive::write(image, &archive, names)?;
         let output = Command::new(&self.program)
@@ -39,7 +39,7 @@ impl Engine {
             .arg(&archive)
             .stdin(Stdio::null())
             .env_clear()
-            .envs(outlets.environment.variables())
+            .envs(tools.environment.variables())
             .output()
             .map_err(|source| Error::Engine {
                 engine: self.name,

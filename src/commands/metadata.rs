@@ -46,7 +46,7 @@ fn metadata(index: &Index, image: &Closure, written: &[Written]) -> Value {
     if let [only] = &index.images[..] {
         metadata["containerimage.config.digest"] = json!(only.config.descriptor.digest);
     }
-    let names: Vec<String> = written.iter().flat_map(Written::references).collect();
+    let names: Vec<String> = written.iter().flat_map(Written::tagged).collect();
     if !names.is_empty() {
         metadata["image.name"] = json!(names.join(","));
     }

@@ -30,6 +30,9 @@ pub enum Error {
     /// A destination with a digest: what will be there has its own.
     #[error("`{0}` has a digest: an image is written under tags")]
     DigestGiven(String),
+    /// A layout cannot leave out what no registry has.
+    #[error("--base-blobs=reference: the base is not in a registry")]
+    BaseNotInRegistry,
     /// Neither podman nor docker.
     #[error("there is no podman and no docker on PATH to load the image into")]
     NoEngine,
@@ -74,6 +77,7 @@ impl Error {
             ),
             Self::NotRegistry(_) => Some("other destinations are named with -o".to_owned()),
             Self::DigestGiven(_) => Some("leave the digest out".to_owned()),
+            Self::BaseNotInRegistry => Some("name a base in a registry, or leave the flag out".to_owned()),
             Self::NoEngine => Some("write an archive: -o docker-archive:image.tar".to_owned()),
             _ => None,
         }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 
 use super::base::Asked;
 use super::copy;
-use super::destination::Outlets;
+use super::destination::Destination;
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::image::{Built, Closure, Image, Index, LayerKind, Record};
@@ -25,8 +25,6 @@ pub struct Order {
     pub base: String,
     /// The Debian mirror of recipes.
     pub mirror: Option<String>,
-    /// Whether everything comes from the cache.
-    pub offline: bool,
     /// Whether what was resolved before is resolved again.
     pub upgrade: bool,
     /// How many threads may work.
@@ -41,14 +39,8 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let naming = copy::naming(&reference, &order.copy);
     let destinations = copy::destinations(&order.copy, &naming, environment)?;
     let store = Store::open(&super::cache::directory(environment)?)?;
-    let http = Client::new(environment, order.offline);
-    let registries = registry::Client::new(
-        environment,
-        registry::Settings {
-            offline: order.offline,
-            ..registry::Settings::default()
-        },
-    );
+    let http = Client::new(environment, order.copy.registries.offline);
+    let registries = registry::Client::new(environment, order.copy.registries.clone());
     let tools = Tools {
         store: &store,
         http: &http,
@@ -58,10 +50,11 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     };
     let asked = Asked {
         mirror: order.mirror.as_deref(),
-        offline: order.offline,
+        offline: order.copy.registries.offline,
         upgrade: order.upgrade,
         mtime: super::base::source_date_epoch(environment)?,
         threads: order.threads,
+        keep: keep(&destinations),
     };
     let source = source::open(&reference, &store, &registries, Keep::Nowhere)?;
     let mut images = Vec::new();
@@ -69,16 +62,20 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         images.push(rebased(source.as_ref(), platform, &base, &asked, &tools)?);
     }
     let closure = Closure::try_from(&Index::of(images)?)?;
-    let outlets = Outlets {
-        store: &store,
-        environment,
-        progress,
-    };
-    let written = destinations.iter().map(|d| d.write(&closure, &outlets));
+    let written = destinations.iter().map(|d| d.write(&closure, None, &tools));
     Ok(copy::Report {
         written: written.collect::<anyhow::Result<_>>()?,
         digest: closure.digest().clone(),
     })
+}
+
+/// The new base's blobs are kept if they are written somewhere on this machine.
+fn keep(destinations: &[Destination]) -> Keep {
+    if destinations.iter().all(Destination::is_registry) {
+        Keep::Documents
+    } else {
+        Keep::InStore
+    }
 }
 
 fn rebased(

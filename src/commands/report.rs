@@ -76,7 +76,7 @@ impl Report {
 
 /// `REPOSITORY@DIGEST` for each registry that has the image now; the digest alone if none has.
 pub(super) fn digest_lines(digest: &Digest, written: &[Written]) -> Vec<String> {
-    let references: Vec<String> = written.iter().filter_map(|w| w.reference.clone()).collect();
+    let references: Vec<String> = written.iter().filter_map(Written::by_digest).collect();
     if references.is_empty() {
         vec![digest.to_string()]
     } else {

@@ -48,6 +48,14 @@ impl Client {
         self.manifest(repository, Name::Tag(tag))
     }
 
+    /// As [`Client::manifest_by_tag`]; `None` if there is no such tag or repository.
+    pub fn find_tag(&self, repository: &Repository, tag: &str) -> Result<Option<Blob>, Error> {
+        match self.manifest_by_tag(repository, tag) {
+            Err(Error::NotFound { .. }) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// The manifest or index with a digest. In memory and verified.
     pub fn manifest_by_digest(&self, repository: &Repository, digest: &Digest) -> Result<Blob, Error> {
         self.manifest(repository, Name::Digest(digest))

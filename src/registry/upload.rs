@@ -37,7 +37,9 @@ impl Client {
     /// Makes sure that a repository has a blob.
     pub fn upload(&self, repository: &Repository, blob: &Blob, progress: &Progress) -> Result<Upload, Error> {
         let endpoint = self.endpoint(repository)?;
-        if self.has_blob(&endpoint, repository, &blob.descriptor.digest)? {
+        // Who writes reads too: one token for all.
+        let scope = Scope::push(repository);
+        if self.has(&endpoint, &scope, repository, &blob.descriptor.digest)? {
             return Ok(Upload::Existing);
         }
         Uploading {
@@ -45,19 +47,29 @@ impl Client {
             endpoint: &endpoint,
             repository,
             blob,
-            scope: Scope::push(repository),
+            scope,
         }
         .run(progress)
     }
 
-    fn has_blob(&self, endpoint: &Endpoint, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
-        // Who writes reads too: one token for all.
-        let scope = Scope::push(repository);
+    /// Whether a repository has a blob, for one who only reads.
+    pub fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Error> {
+        let endpoint = self.endpoint(repository)?;
+        self.has(&endpoint, &Scope::pull(repository), repository, digest)
+    }
+
+    fn has(
+        &self,
+        endpoint: &Endpoint,
+        scope: &Scope,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
         let path = format!("blobs/{digest}");
-        let request = Self::request(endpoint, Method::HEAD, repository, &path, &scope);
+        let request = Self::request(endpoint, Method::HEAD, repository, &path, scope);
         let answer = self.send(endpoint, request)?;
         match answer.status {
-            401 => Err(self.refused(endpoint, &scope, answer)),
+            401 => Err(self.refused(endpoint, scope, answer)),
             // Whatever else it is: the upload will show it.
             _ => Ok(answer.status == 200),
         }
@@ -122,10 +134,12 @@ impl Uploading<'_> {
             }
             puts.again(error, &self.uploads())?;
             // The answer may have been lost after all bytes had arrived.
-            if self
-                .client
-                .has_blob(self.endpoint, self.repository, &self.blob.descriptor.digest)?
-            {
+            if self.client.has(
+                self.endpoint,
+                &self.scope,
+                self.repository,
+                &self.blob.descriptor.digest,
+            )? {
                 return Ok(Upload::Sent);
             }
         }

@@ -65,7 +65,9 @@ pub struct Root {
 pub enum Keep {
     /// They are kept in the store when they are first opened, and read from there.
     InStore,
-    /// They are passed on, and downloaded again if they are opened again.
+    /// Manifests and configs are; layers are passed on, and downloaded again if they are opened again.
+    Documents,
+    /// Nothing is kept.
     Nowhere,
 }
 
@@ -76,15 +78,15 @@ pub fn open(
     registries: &Client,
     keep: Keep,
 ) -> Result<Box<dyn Source>, Error> {
-    let keep = (keep == Keep::InStore).then_some(store);
     match reference {
         ImageReference::Layout(place) => {
-            let remote = Arc::new(RegistryRemote::new(registries, keep));
+            let layers = (keep == Keep::InStore).then_some(store);
+            let remote = Arc::new(RegistryRemote::new(registries, layers));
             Ok(Box::new(LayoutSource::open(place)?.with_remote(remote)))
         }
         ImageReference::OciArchive(place) => Ok(Box::new(OciArchiveSource::open(place, store)?)),
         ImageReference::DockerArchive(place) => Ok(Box::new(DockerArchiveSource::open(place, store)?)),
-        ImageReference::Registry(name) => Ok(Box::new(RegistrySource::new(name, registries, keep))),
+        ImageReference::Registry(name) => Ok(Box::new(RegistrySource::new(name, registries, store, keep))),
         ImageReference::Recipe(_) => Err(Error::Recipe(reference.to_string())),
     }
 }

@@ -2,29 +2,63 @@
 
 use std::sync::Arc;
 
-use super::{Error, Remote, Root, Source};
+use super::{Error, Keep, Remote, Root, Source};
 use crate::blob::{Blob, Descriptor, Open};
+use crate::digest::Digest;
+use crate::image::CONFIG;
+use crate::image::media_type::DOCKER_CONFIG;
 use crate::platform::Platform;
 use crate::reference::{RegistryReference, Repository};
 use crate::registry::{Client, RegistryBlob};
-use crate::store::Store;
+use crate::store::{Kind, Store};
 
 /// An image in a registry.
 #[derive(Debug)]
 pub struct RegistrySource {
     client: Client,
     reference: RegistryReference,
-    keep: Option<Store>,
+    /// Where manifests and configs are kept.
+    documents: Option<Store>,
+    /// Where layers are kept.
+    layers: Option<Store>,
 }
 
 impl RegistrySource {
-    /// An image in a registry, which is not asked yet. With a store, configs and layers are kept there when they are
-    /// opened; without, they are downloaded whenever they are.
-    pub fn new(reference: &RegistryReference, client: &Client, keep: Option<&Store>) -> Self {
+    /// An image in a registry, which is not asked yet.
+    pub fn new(reference: &RegistryReference, client: &Client, store: &Store, keep: Keep) -> Self {
         Self {
             client: client.clone(),
             reference: reference.clone(),
-            keep: keep.cloned(),
+            documents: (keep != Keep::Nowhere).then(|| store.clone()),
+            layers: (keep == Keep::InStore).then(|| store.clone()),
+        }
+    }
+
+    /// The manifest or index with a digest, from the store or the registry.
+    fn manifest(&self, digest: &Digest) -> Result<Blob, Error> {
+        if let Some(kept) = self.kept(digest) {
+            return Ok(kept);
+        }
+        let found = self
+            .client
+            .manifest_by_digest(&self.reference.repository, digest)?;
+        self.keep(&found);
+        Ok(found)
+    }
+
+    fn kept(&self, digest: &Digest) -> Option<Blob> {
+        let path = self.documents.as_ref()?.find(Kind::Blob, digest).ok()??;
+        let bytes = fs_err::read(path).ok()?;
+        let document: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        // One that does not say its type itself is asked for again: the registry says it beside it.
+        let media_type = document.get("mediaType")?.as_str()?;
+        Some(Blob::from_bytes(media_type, bytes)).filter(|blob| blob.descriptor.digest == *digest)
+    }
+
+    /// What cannot be kept is asked for again.
+    fn keep(&self, document: &Blob) {
+        if let (Some(store), Ok(mut bytes)) = (&self.documents, document.open_verified()) {
+            let _ = store.add(Kind::Blob, Some(&document.descriptor.digest), &mut bytes);
         }
     }
 }
@@ -37,9 +71,13 @@ impl Source for RegistrySource {
     fn root(&self, _: Option<Platform>) -> Result<Root, Error> {
         let repository = &self.reference.repository;
         let document = match (&self.reference.digest, &self.reference.tag) {
-            (Some(digest), _) => self.client.manifest_by_digest(repository, digest)?,
-            (None, Some(tag)) => self.client.manifest_by_tag(repository, tag)?,
-            (None, None) => self.client.manifest_by_tag(repository, "latest")?,
+            (Some(digest), _) => self.manifest(digest)?,
+            (None, tag) => {
+                let tag = tag.as_deref().unwrap_or("latest");
+                let found = self.client.manifest_by_tag(repository, tag)?;
+                self.keep(&found);
+                found
+            }
         };
         Ok(Root {
             document,
@@ -48,8 +86,7 @@ impl Source for RegistrySource {
     }
 
     fn document(&self, descriptor: &Descriptor) -> Result<Blob, Error> {
-        let repository = &self.reference.repository;
-        let found = self.client.manifest_by_digest(repository, &descriptor.digest)?;
+        let found = self.manifest(&descriptor.digest)?;
         // What refers to it says what it is; size and digest are checked by whoever reads it.
         Ok(Blob {
             descriptor: descriptor.clone(),
@@ -59,7 +96,11 @@ impl Source for RegistrySource {
 
     fn blob(&self, descriptor: &Descriptor) -> Result<Blob, Error> {
         let repository = &self.reference.repository;
-        Ok(RegistryBlob::new(&self.client, repository, descriptor, self.keep.as_ref()).blob())
+        let store = match descriptor.media_type.as_str() {
+            CONFIG | DOCKER_CONFIG => &self.documents,
+            _ => &self.layers,
+        };
+        Ok(RegistryBlob::new(&self.client, repository, descriptor, store.as_ref()).blob())
     }
 }
 

@@ -19,7 +19,6 @@ use crate::paths::TreePath;
 use crate::project::{Packaging, Project, RequirementSource, runtime};
 use crate::python::Target;
 use crate::store::Store;
-use crate::tools::Tools;
 use crate::tree::Tree;
 use crate::wheel::{self, InstallOptions, Wheel};
 
@@ -80,16 +79,6 @@ impl Build<'_> {
             selected.retain(|package| !package.is_directory(&self.project.root));
         }
         Ok(selected)
-    }
-
-    pub(super) fn tools(&self) -> Tools<'_> {
-        Tools {
-            store: &self.store,
-            http: &self.http,
-            registries: &self.registries,
-            environment: self.environment,
-            progress: self.progress,
-        }
     }
 
     /// The layer of the dependencies; none if there are none.

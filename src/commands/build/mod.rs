@@ -4,13 +4,16 @@ mod app;
 mod compile;
 mod dependencies;
 mod run;
+mod shared_cache;
 pub mod timing;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::destination::{Destination, Naming, Outlets};
+use super::destination::{Destination, Naming};
 use super::report::{PlatformReport, Report};
 use crate::base;
 use crate::environment::Environment;
@@ -20,10 +23,14 @@ use crate::layer::Options as LayerOptions;
 use crate::platform::{Architecture, Platform};
 use crate::progress::Progress;
 use crate::project::Project;
-use crate::project::settings::Settings;
+use crate::project::settings::{BaseBlobs, Settings};
 use crate::reference::ImageReference;
 use crate::registry;
+use crate::sink::layout::LeftOut;
+use crate::source::Keep;
 use crate::store::Store;
+use crate::tools::Tools;
+use shared_cache::SharedCache;
 use timing::Timings;
 
 /// What was asked for.
@@ -39,6 +46,8 @@ pub struct Order {
     pub threads: usize,
     /// Whether the image is handed to podman or docker, and under which name; the project's if it is empty.
     pub load: Option<String>,
+    /// How registries are talked to.
+    pub registries: registry::Settings,
     /// Files that tell what was built.
     pub files: super::metadata::Files,
 }
@@ -56,6 +65,8 @@ struct Build<'a> {
     upgrade: bool,
     /// What the build writes: never part of the app.
     outputs: Vec<PathBuf>,
+    /// What becomes of what is downloaded of the base.
+    keep: Keep,
 }
 
 /// Builds an image and writes it to its destination.
@@ -70,12 +81,20 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let offline = project.settings.offline.unwrap_or(false);
     let registries = registry::Settings {
         offline,
-        ..registry::Settings::default()
+        ..order.registries.clone()
     };
+    let registries = registry::Client::new(environment, registries);
+    let mut store = Store::open(&super::cache::directory(environment)?)?;
+    let cache_from = &project.settings.cache_from;
+    if !cache_from.is_empty() {
+        let shared = SharedCache::new(cache_from.clone(), &registries, &store, progress);
+        store = store.with_remote(Arc::new(shared));
+    }
     let build = Build {
-        store: Store::open(&super::cache::directory(environment)?)?,
+        store,
         http: Client::new(environment, offline),
-        registries: registry::Client::new(environment, registries),
+        keep: keep(&destinations, &project.settings),
+        registries,
         environment,
         progress,
         timings: Timings::default(),
@@ -104,15 +123,18 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     }
     let index = Index::of(images)?;
     let closure = Closure::try_from(&index)?;
-    let outlets = Outlets {
-        store: &build.store,
-        environment,
-        progress,
-    };
+    let left_out = build.left_out(&index)?;
     let mut written = Vec::new();
     for destination in &destinations {
-        let write = || destination.write(&closure, &outlets);
+        let write = || destination.write(&closure, left_out.as_ref(), &build.tools());
         written.push(build.timings.step("write", &destination.to_string(), write)?);
+    }
+    if let Some(repository) = &build.project.settings.cache_to {
+        let publish = || shared_cache::publish(repository, &written, &build.tools());
+        // The image is where it should be; the cache costs later builds time, not this one its success.
+        if let Err(error) = build.timings.step("cache", "", publish) {
+            progress.warn(format!("the cache in {repository} was not written: {error:#}"));
+        }
     }
     order.files.write(&index, &closure, &written)?;
     Ok(Report {
@@ -153,6 +175,17 @@ fn destinations(
     }
     destinations.iter().try_for_each(Destination::check)?;
     Ok(destinations)
+}
+
+/// The base's layers are kept if they are written somewhere on this machine.
+fn keep(destinations: &[Destination], settings: &Settings) -> Keep {
+    let shallow = settings.base_blobs == Some(BaseBlobs::Reference);
+    let elsewhere = |d: &Destination| d.is_registry() || (shallow && d.is_layout());
+    if destinations.iter().all(elsewhere) {
+        Keep::Documents
+    } else {
+        Keep::InStore
+    }
 }
 
 impl Build<'_> {
@@ -242,8 +275,42 @@ impl Build<'_> {
         Ok(reference)
     }
 
+    /// What the outside is worked with.
+    fn tools(&self) -> Tools<'_> {
+        Tools {
+            store: &self.store,
+            http: &self.http,
+            registries: &self.registries,
+            environment: self.environment,
+            progress: self.progress,
+        }
+    }
+
+    /// The base's layers where layouts leave them out: they must be in a registry.
+    fn left_out(&self, index: &Index) -> anyhow::Result<Option<LeftOut>> {
+        if self.project.settings.base_blobs != Some(BaseBlobs::Reference) {
+            return Ok(None);
+        }
+        let mut found = None;
+        let mut blobs = BTreeSet::new();
+        for layer in index.images.iter().flat_map(|image| &image.layers) {
+            let repository = layer.blob.content.repository();
+            // Layers of a shared cache are in a registry too, but not the base's.
+            if let Some(repository) = repository.filter(|r| found.as_ref().is_none_or(|f| f == *r)) {
+                blobs.insert(layer.blob.descriptor.digest.clone());
+                found = Some(repository.clone());
+            }
+        }
+        let repository = found.ok_or(super::Error::BaseNotInRegistry)?;
+        let count = blobs.len();
+        self.progress.choice(
+            "Left out",
+            format!("{count} layers of the base: they are in {repository}"),
+        );
+        Ok(Some(LeftOut { blobs, repository }))
+    }
+
     fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {
-        let tools = self.tools();
         let settings = &self.project.settings;
         let asked = super::base::Asked {
             mirror: settings.debian_mirror.as_deref(),
@@ -251,8 +318,9 @@ impl Build<'_> {
             upgrade: self.upgrade,
             mtime: self.layers.mtime,
             threads: self.layers.threads,
+            keep: self.keep,
         };
-        super::base::load(reference, platform, &asked, &tools)
+        super::base::load(reference, platform, &asked, &self.tools())
     }
 }
 

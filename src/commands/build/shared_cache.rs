@@ -5,11 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::blob::{Blob, Descriptor};
+use crate::blob::{Blob, Descriptor, Open};
+use crate::commands::destination::Written;
 use crate::digest::Digest;
 use crate::image::{Closure, DOCUMENT_LIMIT, MANIFEST, canonical_json, to_oci};
 use crate::progress::Progress;
@@ -17,6 +20,7 @@ use crate::reference::{RegistryReference, Repository};
 use crate::registry::{Client, RegistryBlob};
 use crate::sink;
 use crate::store::{Remote, Store};
+use crate::tools::Tools;
 
 /// `artifactType` of the manifests (image-spec manifest.md, "Guidelines for Artifact Usage").
 const ARTIFACT: &str = "application/vnd.pyoci.cache.v1";
@@ -95,25 +99,37 @@ impl Remote for SharedCache {
         let found = self.found.lock().ok()?.get(key).cloned();
         // A note of an earlier build, whose layer has left the store: any of the repositories may have it.
         let repositories = found.map_or_else(|| self.repositories.clone(), |repository| vec![repository]);
-        let repository = repositories
-            .into_iter()
-            .find(|repository| self.client.has_blob(repository, &descriptor.digest).unwrap_or(false))?;
+        let repository = repositories.into_iter().find(|repository| {
+            self.client
+                .has_blob(repository, &descriptor.digest)
+                .unwrap_or(false)
+        })?;
         Some(RegistryBlob::new(&self.client, &repository, descriptor, Some(&self.store)).blob())
     }
 }
 
-/// Writes all that a build used to a repository. What is there already is not sent.
-pub(super) fn publish(
-    store: &Store,
-    repository: &Repository,
-    client: &Client,
-    progress: &Progress,
-) -> anyhow::Result<()> {
+/// Writes all that a build used to a repository. What is there already is not sent, and what the image's own push has
+/// brought to the same registry is mounted.
+pub(super) fn publish(repository: &Repository, written: &[Written], tools: &Tools) -> anyhow::Result<()> {
+    let Tools {
+        store,
+        registries: client,
+        progress,
+        ..
+    } = tools;
+    let neighbour = written
+        .iter()
+        .filter_map(|w| Some(&w.pushed.as_ref()?.0))
+        .find(|pushed| pushed.registry == repository.registry);
     let mut sent = 0;
     let keys = store.used();
     for key in &keys {
         let Some(note) = store.memo(key) else { continue };
         let layer = store.layer(key, "").map(|layer| layer.blob);
+        let layer = layer.map(|layer| match neighbour {
+            Some(neighbour) if layer.content.repository().is_none() => mountable(layer, neighbour),
+            _ => layer,
+        });
         let entry = entry(note, layer)?;
         let there = client.tag_digest(repository, key.hex())?;
         if there.as_ref() == Some(entry.digest()) {
@@ -124,7 +140,9 @@ pub(super) fn publish(
             tag: Some(key.hex().to_owned()),
             digest: None,
         };
-        sent += sink::registry::write(&entry, &reference, &[], client, progress)?.sent.bytes;
+        sent += sink::registry::write(&entry, &reference, &[], client, progress)?
+            .sent
+            .bytes;
     }
     let (count, size) = (keys.len(), indicatif::DecimalBytes(sent));
     progress.done("Cached", format!("{count} entries in {repository}, {size} sent"));
@@ -148,6 +166,38 @@ fn entry(note: Vec<u8>, layer: Option<Blob>) -> anyhow::Result<Closure> {
         documents: vec![manifest],
         blobs: layer.into_iter().chain([note]).collect(),
     })
+}
+
+/// A blob that a repository has too, now that the image was pushed there.
+#[derive(Debug)]
+struct Mountable {
+    content: Arc<dyn Open>,
+    repository: Repository,
+}
+
+impl Open for Mountable {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        self.content.open()
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.content.path()
+    }
+
+    fn repository(&self) -> Option<&Repository> {
+        Some(&self.repository)
+    }
+}
+
+fn mountable(blob: Blob, repository: &Repository) -> Blob {
+    let content = Mountable {
+        content: blob.content,
+        repository: repository.clone(),
+    };
+    Blob {
+        descriptor: blob.descriptor,
+        content: Arc::new(content),
+    }
 }
 
 fn descriptor(value: &Value) -> Option<Descriptor> {

@@ -2,8 +2,8 @@
 
 use super::Settings;
 use super::value::{
-    SettingError, boolean, command, compression, map, owner, path, paths, port, python, resolver, text,
-    texts, variables, workdir,
+    SettingError, base_blobs, boolean, command, compression, map, owner, path, paths, port, python,
+    repository, resolver, text, texts, variables, workdir,
 };
 use crate::project::document::{Node, Value};
 
@@ -58,6 +58,10 @@ pub const KEYS: &[Key] = &[
     key("tags", "tag", Kind::List),
     key("output", "output", Kind::Text),
     key("push", "push", Kind::List),
+    key("base-blobs", "base-blobs", Kind::Text),
+    key("cache", "cache", Kind::Text),
+    key("cache-from", "cache-from", Kind::List),
+    key("cache-to", "cache-to", Kind::Text),
     key("locked", "locked", Kind::Boolean),
     key("offline", "offline", Kind::Boolean),
     key("debian-mirror", "debian-mirror", Kind::Text),
@@ -129,6 +133,13 @@ impl Settings {
             "tags" => self.tags = texts(node)?,
             "output" => self.outputs = one_or_more(node)?,
             "push" => self.push = one_or_more(node)?,
+            "base-blobs" => self.base_blobs = Some(base_blobs(&text(node)?)?),
+            "cache" => {
+                self.cache_from = vec![repository(&text(node)?)?];
+                self.cache_to = Some(repository(&text(node)?)?);
+            }
+            "cache-from" => self.cache_from = super::value::list(node, |item| repository(&text(item)?))?,
+            "cache-to" => self.cache_to = Some(repository(&text(node)?)?),
             "locked" => self.locked = Some(boolean(node)?),
             "offline" => self.offline = Some(boolean(node)?),
             "debian-mirror" => self.debian_mirror = Some(text(node)?),

@@ -13,10 +13,14 @@ use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::platform::Platform;
 use crate::python::{ExtraName, GroupName};
+use crate::reference::Repository;
 use crate::tree::Owner;
 
 pub use keys::KEYS;
-pub use value::{Port, SettingError, compression, owner, python, resolver, split_words, workdir};
+pub use value::{
+    BaseBlobs, Port, SettingError, base_blobs, compression, owner, python, repository, resolver, split_words,
+    workdir,
+};
 
 /// All settings of a build. `None` and empty mean "not said": the next source below decides.
 ///
@@ -76,6 +80,12 @@ pub struct Settings {
     pub outputs: Vec<String>,
     /// Registries that it is pushed to.
     pub push: Vec<String>,
+    /// What becomes of the base's blobs in layouts.
+    pub base_blobs: Option<BaseBlobs>,
+    /// Repositories in which finished layers and resolutions are looked for.
+    pub cache_from: Vec<Repository>,
+    /// The repository to which they are written.
+    pub cache_to: Option<Repository>,
     /// Whether resolving is forbidden: there must be a lock.
     pub locked: Option<bool>,
     /// Whether the network is forbidden.
@@ -196,6 +206,9 @@ impl Settings {
             tags: list(self.tags, below.tags),
             outputs: list(self.outputs, below.outputs),
             push: list(self.push, below.push),
+            base_blobs: self.base_blobs.or(below.base_blobs),
+            cache_from: list(self.cache_from, below.cache_from),
+            cache_to: self.cache_to.or(below.cache_to),
             locked: self.locked.or(below.locked),
             offline: self.offline.or(below.offline),
             debian_mirror: self.debian_mirror.or(below.debian_mirror),
@@ -241,6 +254,10 @@ mod tests {
             tags = ["v1"]
             output = "image/"
             push = ["ghcr.io/me/app"]
+            base-blobs = "reference"
+            cache = "ghcr.io/me/cache"
+            cache-from = ["ghcr.io/me/cache"]
+            cache-to = "ghcr.io/me/cache"
             locked = true
             offline = true
             debian-mirror = "http://deb.example"

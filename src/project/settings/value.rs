@@ -8,6 +8,7 @@ use std::str::FromStr;
 use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::project::document::{Node, Value};
+use crate::reference::{RegistryReference, Repository};
 use crate::tree::Owner;
 
 /// What is wrong with a setting's value.
@@ -34,6 +35,38 @@ pub fn compression(text: &str) -> Result<Compression, SettingError> {
         "gzip" => Ok(Compression::Gzip),
         "zstd" => Ok(Compression::Zstd),
         _ => fail(format!("expected `gzip` or `zstd`, found `{text}`")),
+    }
+}
+
+/// What becomes of the base's blobs in a layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseBlobs {
+    /// They are copied.
+    Copy,
+    /// They stay in their registry.
+    Reference,
+}
+
+/// What becomes of the base's blobs: `copy` or `reference`.
+pub fn base_blobs(text: &str) -> Result<BaseBlobs, SettingError> {
+    match text {
+        "copy" => Ok(BaseBlobs::Copy),
+        "reference" => Ok(BaseBlobs::Reference),
+        _ => fail(format!("expected `copy` or `reference`, found `{text}`")),
+    }
+}
+
+/// A repository of a registry, without tag or digest.
+pub fn repository(text: &str) -> Result<Repository, SettingError> {
+    let parsed = text.strip_prefix("docker://").unwrap_or(text).parse();
+    match parsed {
+        Ok(RegistryReference {
+            repository,
+            tag: None,
+            digest: None,
+        }) => Ok(repository),
+        Ok(_) => fail(format!("`{text}` has a tag or digest: a repository is expected")),
+        Err(error) => fail(error.to_string()),
     }
 }
 
