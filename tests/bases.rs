@@ -36,6 +36,7 @@ fn options(mirror: &str) -> Options {
         packages: None,
         mtime: 315_532_800,
         threads: 2,
+        keep: pyoci::source::Keep::InStore,
     }
 }
 
