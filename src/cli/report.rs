@@ -84,6 +84,13 @@ fn hint(link: &(dyn StdError + 'static)) -> Option<String> {
             $(if let Some(error) = link.downcast_ref::<$type>() { return error.hint(); })*
         };
     }
+    // An error of a reader passes for its own cause.
+    if let Some(inner) = link
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+    {
+        return hint(inner);
+    }
     ask!(
         crate::base::Error,
         crate::commands::Error,
@@ -92,6 +99,7 @@ fn hint(link: &(dyn StdError + 'static)) -> Option<String> {
         crate::image::Error,
         crate::lock::Error,
         crate::project::Error,
+        crate::registry::Error,
         crate::sink::Error,
         crate::source::Error,
         crate::store::Error,

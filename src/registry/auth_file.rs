@@ -23,12 +23,8 @@ impl AuthFile {
             path: path.to_owned(),
             source,
         };
-        let bytes = match std::fs::File::options().read(true).open(path) {
-            Ok(mut file) => {
-                let mut bytes = Vec::new();
-                io::Read::read_to_end(&mut file, &mut bytes).map_err(fault)?;
-                bytes
-            }
+        let bytes = match fs_err::read(path) {
+            Ok(bytes) => bytes,
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }

@@ -23,6 +23,10 @@ use crate::environment::Environment;
 use crate::http::{self, Connection, is_loopback};
 use crate::reference::Repository;
 
+/// Larger bodies are sent only when the registry has said that it wants them: one that refuses the credentials hangs up,
+/// and its answer is lost in the breaking connection. (RFC 9110 section 10.1.1)
+const ASKED_FIRST: u64 = 1024 * 1024;
+
 /// What the user says of registries.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -111,15 +115,17 @@ impl Client {
         request: &mut Request,
         tries: &mut Tries,
     ) -> Result<Answer, Error> {
-        let first = self.authorization(endpoint, request.scope, None)?;
+        let known = endpoint.challenges();
+        let first = self.authorization(endpoint, request.scope, &known, None)?;
         tries.count();
         let answer = self.follow(endpoint, request, first.as_deref())?;
         let own = answer.url.origin() == endpoint.base.origin();
         if answer.status != 401 || !own || tries.spent() {
             return Ok(answer);
         }
-        endpoint.learn(answer.challenges());
-        let second = self.authorization(endpoint, request.scope, first.as_deref())?;
+        let told = answer.challenges();
+        let second = self.authorization(endpoint, request.scope, &told, first.as_deref())?;
+        endpoint.learn(told);
         if second == first {
             return Ok(answer);
         }
@@ -132,9 +138,9 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         scope: &Scope,
+        challenges: &[Challenge],
         refused: Option<&str>,
     ) -> Result<Option<String>, Error> {
-        let challenges = endpoint.challenges();
         if challenges.is_empty() {
             return Ok(None);
         }
@@ -142,7 +148,7 @@ impl Client {
         if let Some(Credential::Bearer(token)) = &credential {
             return Ok(Some(format!("Bearer {token}")));
         }
-        for challenge in &challenges {
+        for challenge in challenges {
             if let Challenge::Bearer {
                 realm,
                 service,
@@ -191,7 +197,13 @@ impl Client {
     ) -> Result<Answer, Error> {
         let own = request.url.origin() == endpoint.base.origin();
         // An upload may go on at another host (its Location says where): that host has no business with credentials.
-        self.follow_as(endpoint.insecure, request, authorization.filter(|_| own))
+        let authorization = authorization.filter(|_| own);
+        self.follow_as(self.insecure_at(endpoint, &request.url), request, authorization)
+    }
+
+    /// Whether any certificate is taken from a host. What registries.conf says is of the registry's host alone.
+    pub(super) fn insecure_at(&self, endpoint: &Endpoint, url: &Url) -> bool {
+        self.0.settings.insecure || (endpoint.insecure && url.host() == endpoint.base.host())
     }
 
     /// As [`Client::follow`]; `authorization` is for the host that the request's URL names.
@@ -205,7 +217,6 @@ impl Client {
         let mut seen = Vec::new();
         for _ in 0..http::REDIRECTS {
             let home = at.origin() == request.url.origin();
-            // What registries.conf says is of its host alone.
             let insecure = insecure && (at.host() == request.url.host() || self.0.settings.insecure);
             let response = self.once(&at, insecure, request, authorization.filter(|_| home))?;
             let Some(next) = next(&at, &response, &request.method)? else {
@@ -248,7 +259,7 @@ impl Client {
             builder = builder.header("authorization", authorization);
         }
         let transport = |source: ureq::Error| match source {
-            ureq::Error::HostNotFound => Error::Host {
+            source if is_unknown_host(&source) => Error::Host {
                 host: at.host_str().unwrap_or_default().to_owned(),
             },
             source => Error::Http(http::Error::Transport {
@@ -271,6 +282,9 @@ impl Client {
                 length,
             } => {
                 let mut piece = content.piece(*from, *length);
+                if *length > ASKED_FIRST {
+                    builder = builder.header("expect", "100-continue");
+                }
                 builder
                     .header("content-length", length.to_string())
                     .body(SendBody::from_reader(&mut piece))
@@ -346,6 +360,18 @@ impl Client {
     ) -> Request<'a> {
         let url = endpoint.url(&format!("v2/{}/{path}", repository.name));
         Request::new(method, url, scope)
+    }
+}
+
+/// The system's resolver says it in words only; that it cannot say it now is another thing.
+fn is_unknown_host(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        ureq::Error::Io(e) => {
+            let text = e.to_string();
+            text.starts_with("failed to lookup address information") && !text.contains("Temporary failure")
+        }
+        _ => false,
     }
 }
 

@@ -127,8 +127,10 @@ fn places(environment: &Environment, given: Option<&PathBuf>) -> Vec<Place> {
         return vec![place(path.into())];
     }
     let mut places = Vec::new();
-    if let Some(directory) = environment.get("XDG_RUNTIME_DIR") {
-        places.push(PathBuf::from(directory).join("containers/auth.json"));
+    match environment.get("XDG_RUNTIME_DIR") {
+        Some(directory) => places.push(PathBuf::from(directory).join("containers/auth.json")),
+        // What `podman login` writes where there is no session: as root, in CI.
+        None => places.extend(own_run_directory().map(|d| d.join("auth.json"))),
     }
     if let Some(directory) = environment.config_home() {
         places.push(directory.join("containers/auth.json"));
@@ -141,6 +143,13 @@ fn places(environment: &Environment, given: Option<&PathBuf>) -> Vec<Place> {
         places.push(home.join(".docker/config.json"));
     }
     places.into_iter().map(place).collect()
+}
+
+/// `/run/containers/UID`
+fn own_run_directory() -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    let process = fs_err::metadata("/proc/self").ok()?;
+    Some(PathBuf::from(format!("/run/containers/{}", process.uid())))
 }
 
 /// The file that a login writes: podman's choice, and without a runtime directory one that stays.

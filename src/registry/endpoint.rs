@@ -59,40 +59,40 @@ impl Endpoint {
             insecure,
             challenges: Mutex::default(),
         };
-        let (last, first) = candidates
-            .split_last()
-            .ok_or_else(|| Error::Name(registry.to_owned()))?;
-        for base in first {
-            let endpoint = endpoint(base.clone());
-            match endpoint.ask(client) {
-                // > Client sent an HTTP request to an HTTPS server: Go, nginx and others say it with 400.
-                Ok(answer) if base.scheme() == "http" && answer.status == 400 => {}
-                Ok(answer) => return Ok(endpoint.taught_by(&answer)),
-                Err(error) if error.is_refused_connection() => return Err(error),
-                Err(Error::Http(http::Error::Transport { .. })) => {}
-                Err(error) => return Err(error),
+        let mut tries = Tries::new();
+        loop {
+            tries.count();
+            let mut failure = None;
+            for (at, base) in candidates.iter().enumerate() {
+                let endpoint = endpoint(base.clone());
+                let is_last = at + 1 == candidates.len();
+                match endpoint.ask(client) {
+                    // > Client sent an HTTP request to an HTTPS server: Go, nginx and others say it with 400.
+                    Ok(answer) if answer.status == 400 && base.scheme() == "http" && !is_last => {}
+                    Ok(answer) if answer.is_passing() => {
+                        failure = Some(answer.refusal());
+                        break;
+                    }
+                    Ok(answer) => return Ok(endpoint.taught_by(&answer)),
+                    Err(error) if error.is_certificate_fault() && is_last => return Err(error),
+                    Err(error) if is_last || error.is_refused_connection() => {
+                        // The first failure is that of what was most likely meant.
+                        failure.get_or_insert(error);
+                        break;
+                    }
+                    Err(error @ Error::Http(http::Error::Transport { .. })) => failure = Some(error),
+                    Err(error) => return Err(error),
+                }
             }
+            let error = failure.unwrap_or_else(|| Error::Name(registry.to_owned()));
+            tries.again(error, &candidates[0])?;
         }
-        let endpoint = endpoint(last.clone());
-        let answer = endpoint.ask(client)?;
-        Ok(endpoint.taught_by(&answer))
     }
 
     fn ask(&self, client: &Client) -> Result<Answer, Error> {
         let scope = Scope::registry();
         let mut request = Request::new(ureq::http::Method::GET, self.url("v2/"), &scope);
-        let mut tries = Tries::new();
-        loop {
-            tries.count();
-            let result = client.follow(self, &mut request, None);
-            let error = match result {
-                Ok(answer) if answer.is_passing() => answer.refusal(),
-                // Plain requests to TLS break in many ways; the next candidate is tried instead.
-                Err(error) if is_loopback(&self.base) => return Err(error),
-                result => return result,
-            };
-            tries.again(error, &request.url)?;
-        }
+        client.follow(self, &mut request, None)
     }
 
     fn taught_by(mut self, answer: &Answer) -> Self {
@@ -122,8 +122,13 @@ impl Endpoint {
             .clone()
     }
 
-    /// Remembers how the registry wants to be asked.
-    pub fn learn(&self, challenges: Vec<Challenge>) {
+    /// Remembers how the registry wants to be asked. Which scope one request would have needed is no matter for others.
+    pub fn learn(&self, mut challenges: Vec<Challenge>) {
+        for challenge in &mut challenges {
+            if let Challenge::Bearer { scope, .. } = challenge {
+                *scope = None;
+            }
+        }
         if !challenges.is_empty() {
             *self.challenges.lock().unwrap_or_else(PoisonError::into_inner) = challenges;
         }

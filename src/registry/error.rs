@@ -183,6 +183,21 @@ impl Error {
         matches!(&**source, ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused)
     }
 
+    /// Whether a certificate was not to the liking of one side.
+    pub(super) fn is_certificate_fault(&self) -> bool {
+        let Self::Http(http::Error::Transport { source, .. }) = self else {
+            return false;
+        };
+        // rustls says it in words only: "invalid peer certificate: UnknownIssuer", "fatal alert: CertificateRequired".
+        match &**source {
+            ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
+                e.to_string().to_ascii_lowercase().contains("certificate")
+            }
+            ureq::Error::Rustls(e) => e.to_string().to_ascii_lowercase().contains("certificate"),
+            _ => false,
+        }
+    }
+
     /// How long the registry asked to wait.
     pub(super) fn retry_after(&self) -> Option<std::time::Duration> {
         match self {
@@ -197,7 +212,7 @@ impl Error {
             Self::Denied { registry, .. } | Self::Credentials { registry, .. } => {
                 Some(format!("pyoci login {registry}"))
             }
-            Self::Http(http::Error::Transport { source, .. }) if is_certificate_fault(source) => Some(
+            _ if self.is_certificate_fault() => Some(
                 "trust its certificate authority with SSL_CERT_FILE or a file in ~/.config/containers/certs.d/HOST:PORT/, \
                  or pass --insecure"
                     .to_owned(),
@@ -206,6 +221,7 @@ impl Error {
                 Some("run once without --offline to fill the cache".to_owned())
             }
             Self::NotFound { .. } => Some("check the name and the tag".to_owned()),
+            Self::Host { .. } => Some("check the name of the registry, and that this machine is online".to_owned()),
             Self::Realm { .. } => Some("pull without credentials, or ask who runs the registry to use https".to_owned()),
             Self::Schema1 { .. } => {
                 Some("copy it with `skopeo copy --format oci`, which converts it, and use the copy".to_owned())
@@ -224,11 +240,6 @@ impl Error {
 /// Statuses that may be others the next time (RFC 9110 section 15.5.9 and 15.6, RFC 6585).
 pub(super) fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
-}
-
-fn is_certificate_fault(error: &ureq::Error) -> bool {
-    matches!(error, ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData)
-        || matches!(error, ureq::Error::Rustls(_))
 }
 
 /// A URL as it may be shown. Queries hold signatures and the state of uploads.

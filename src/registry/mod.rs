@@ -19,6 +19,8 @@ mod manifest;
 mod registries_conf;
 mod request;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod token;
 mod upload;
 

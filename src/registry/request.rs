@@ -94,6 +94,16 @@ impl Tries {
         self.sent > 0
     }
 
+    /// As [`Tries::again`], for an upload that is begun anew: also where the registry has forgotten the old one.
+    pub fn again_from_start(&self, error: Error, url: &Url) -> Result<(), Error> {
+        match error {
+            Error::Status {
+                status: 404 | 416, ..
+            } if !self.spent() => Ok(()),
+            error => self.again(error, url),
+        }
+    }
+
     /// As [`Tries::again`], for an upload of which the registry knows where it stands: also where it found that a piece
     /// does not go on where the last one ended.
     pub fn again_from_status(&self, error: Error, url: &Url) -> Result<(), Error> {

@@ -132,7 +132,11 @@ fn fetch(client: &Client, endpoint: &Endpoint, wish: &Wish) -> Result<(String, D
     let mut tries = Tries::new();
     let answer = loop {
         tries.count();
-        let result = client.follow_as(endpoint.insecure, &mut request, authorization.as_deref());
+        let result = client.follow_as(
+            client.insecure_at(endpoint, &realm),
+            &mut request,
+            authorization.as_deref(),
+        );
         let error = match result {
             Ok(answer) if answer.is_passing() => answer.refusal(),
             Ok(answer) => break answer,

@@ -132,7 +132,7 @@ impl Uploading<'_> {
             if posts.spent() {
                 return Err(error);
             }
-            puts.again(error, &self.uploads())?;
+            puts.again_from_start(error, &self.uploads())?;
             // The answer may have been lost after all bytes had arrived.
             if self.client.has(
                 self.endpoint,
