@@ -1,5 +1,6 @@
 //! A server on loopback that does what a test tells it to, and remembers what it was asked.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -152,10 +153,10 @@ fn send(mut stream: TcpStream, asked: &Asked, reply: &Reply) {
     let mut text = format!("HTTP/1.1 {} x\r\nconnection: close\r\n", reply.status);
     let own_length = reply.headers.iter().any(|(name, _)| name == "content-length");
     if !own_length {
-        text += &format!("content-length: {}\r\n", reply.body.len());
+        let _ = write!(text, "content-length: {}\r\n", reply.body.len());
     }
     for (name, value) in &reply.headers {
-        text += &format!("{name}: {value}\r\n");
+        let _ = write!(text, "{name}: {value}\r\n");
     }
     let mut bytes = (text + "\r\n").into_bytes();
     if !asked.line.starts_with("HEAD ") {
