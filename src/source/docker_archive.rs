@@ -99,6 +99,7 @@ impl Source for DockerArchiveSource {
 /// The image that a name or `@INDEX` stands for; without either the only one.
 fn choose<'e>(place: &str, entries: &'e [Entry], asked: Option<&str>) -> Result<&'e Entry, Error> {
     let found = match (asked, entries) {
+        (_, []) => return Err(malformed(place, "it holds no image")),
         (None, [only]) => Some(only),
         (None, _) => None,
         (Some(asked), _) => match asked.strip_prefix('@') {

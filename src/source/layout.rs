@@ -178,6 +178,7 @@ pub(super) fn choose<'v>(
         .ok_or_else(|| malformed(place, "index.json has no manifests"))?;
     let name = |entry: &'v Value| entry.get("annotations")?.get(REF_NAME)?.as_str();
     let found = match (tag, &entries[..], platform) {
+        (None, [], _) => return Err(malformed(place, "it holds no image")),
         (Some(tag), ..) => entries.iter().find(|e| name(e) == Some(tag)),
         (None, [only], _) => Some(only),
         // No names at all: entries that only platforms tell apart.

@@ -13,6 +13,7 @@ mod process;
 mod registry;
 mod sandbox;
 mod schemas;
+pub mod tarball;
 mod workshop;
 
 pub use http::{free_port, get, request, wait_for};
