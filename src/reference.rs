@@ -303,6 +303,18 @@ mod tests {
     }
 
     #[test]
+    fn familiar_names_leave_out_what_stands_for_itself() {
+        for (text, familiar) in [
+            ("docker.io/library/python:3", "python:3"),
+            ("me/app", "me/app:latest"),
+            ("docker.io/library/a/b:1", "library/a/b:1"),
+            ("ghcr.io/library/app:1", "ghcr.io/library/app:1"),
+        ] {
+            assert_eq!(text.parse::<RegistryReference>().unwrap().familiar(), familiar);
+        }
+    }
+
+    #[test]
     fn transports_are_read_as_skopeo_reads_them() {
         let layout = "oci:some/dir:v1".parse::<ImageReference>().unwrap();
         let expected = LayoutReference {
@@ -314,6 +326,16 @@ mod tests {
             "oci:a:b/c".parse::<ImageReference>().unwrap().to_string(),
             "oci:a:b/c"
         );
+        for archive in [
+            "docker-archive:a.tar:localhost:5000/me/app:1",
+            "docker-archive:a.tar:@1",
+        ] {
+            let reference = archive.parse::<ImageReference>().unwrap();
+            assert!(
+                matches!(&reference, ImageReference::DockerArchive(place) if place.path == Path::new("a.tar"))
+            );
+            assert_eq!(reference.to_string(), archive);
+        }
         assert_eq!(
             "recipe:trixie".parse(),
             Ok(ImageReference::Recipe("trixie".to_owned()))
@@ -332,6 +354,9 @@ mod tests {
             "ghcr.io/",
             "-x/y",
             "a:",
+            "docker-archive:a.tar:UPPER",
+            "docker-archive:a.tar:@one",
+            "docker-archive:a.tar:x@sha256:0000000000000000000000000000000000000000000000000000000000000000",
         ] {
             assert!(bad.parse::<ImageReference>().is_err(), "{bad}");
         }

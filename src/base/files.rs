@@ -1,10 +1,10 @@
 //! The files of a base as a container sees them: every layer read once as a stream, whiteouts obeyed, little kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 
 use super::elf::Elf;
-use crate::layer::Layer;
+use crate::layer::{Layer, decompress};
 use crate::paths::TreePath;
 
 /// What is at a path of a base.
@@ -59,7 +59,7 @@ impl Files {
     pub fn read(layers: &[Layer]) -> io::Result<Self> {
         let mut files = Self::default();
         for layer in layers {
-            let mut reader = decompress(BufReader::with_capacity(128 * 1024, layer.blob.open_verified()?))?;
+            let mut reader = decompress(Box::new(layer.blob.open_verified()?))?;
             files.lay(Changes::read(&mut reader)?);
             // What follows the end of the tar is read too, so that the digest of all bytes is checked.
             io::copy(&mut reader, &mut io::sink())?;
@@ -266,18 +266,6 @@ fn glibc(bytes: &[u8]) -> Option<String> {
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(rest.len());
     Some(rest[..end].trim_end_matches('.').to_owned())
-}
-
-/// The tar in a layer's blob, by its first bytes: media types are not always right.
-fn decompress<'a>(mut reader: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let head = reader.fill_buf()?;
-    if head.starts_with(&[0x1f, 0x8b]) {
-        Ok(Box::new(flate2::bufread::MultiGzDecoder::new(reader)))
-    } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || head.get(1..4) == Some(&[0x2a, 0x4d, 0x18]) {
-        Ok(Box::new(zstd::stream::read::Decoder::with_buffer(reader)?))
-    } else {
-        Ok(Box::new(reader))
-    }
 }
 
 #[cfg(test)]
