@@ -64,31 +64,48 @@ impl Archives<'_> {
         architecture: Architecture,
         reuse: Reuse,
     ) -> Result<PackageList, Error> {
-        let key = self.list_key(wanted, architecture);
-        let remembered = self
-            .store
-            .memo(&key)
-            .and_then(|note| serde_json::from_slice::<Remembered>(&note).ok());
-        if let Some(remembered) = remembered {
-            let fresh = remembered.at <= self.now && self.now - remembered.at < LIST_AGE;
-            if reuse == Reuse::Always || (reuse == Reuse::Day && fresh) {
+        let key = Self::list_key(wanted, architecture, Some(self.mirrors.debian.as_str()));
+        // The same question whichever mirror answers it: better the answer of today from another than none.
+        let elsewhere = Self::list_key(wanted, architecture, None);
+        let fresh = |remembered: &Remembered| {
+            remembered.at <= self.now && self.now - remembered.at < LIST_AGE && reuse == Reuse::Day
+        };
+        if let Some(remembered) = self.remembered(&key)
+            && (reuse == Reuse::Always || fresh(&remembered))
+        {
+            return Ok(remembered.list);
+        }
+        let list = match self.ask(wanted, architecture) {
+            Ok(list) => list,
+            Err(error) => {
+                let Some(remembered) = self.remembered(&elsewhere).filter(fresh) else {
+                    return Err(error);
+                };
+                self.progress.warn(format!(
+                    "{error}: the packages are those that another mirror had today"
+                ));
                 return Ok(remembered.list);
             }
-        }
-        let list = self.ask(wanted, architecture)?;
+        };
         let note = Remembered {
             at: self.now,
             list: list.clone(),
         };
-        self.store
-            .remember(&key, &serde_json::to_vec(&note).unwrap_or_default())?;
+        let note = serde_json::to_vec(&note).unwrap_or_default();
+        self.store.remember(&key, &note)?;
+        self.store.remember(&elsewhere, &note)?;
         Ok(list)
     }
 
-    fn list_key(&self, wanted: &Wanted, architecture: Architecture) -> Digest {
+    fn remembered(&self, key: &Digest) -> Option<Remembered> {
+        let note = self.store.memo(key)?;
+        serde_json::from_slice(&note).ok()
+    }
+
+    fn list_key(wanted: &Wanted, architecture: Architecture, mirror: Option<&str>) -> Digest {
         let question = serde_json::json!({
             "what": "debian package list", "version": 1, "wanted": wanted, "architecture": architecture.oci(),
-            "mirror": self.mirrors.debian.as_str(),
+            "mirror": mirror,
         });
         Digest::of(question.to_string().as_bytes())
     }

@@ -35,9 +35,9 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
     let texts = inputs::texts(request)?;
     let settings = Settings::load(tools.environment);
     let variables = settings.for_uv(tools.environment, own_index(request, &requirements));
-    let key = key(request, target, tools, &texts, &variables);
+    let own = key(request, target, tools, &texts, Some(&variables));
     let place = request.directory.join("pylock.toml");
-    if let Some((note, lock)) = recall(&key, &place, tools) {
+    if let Some((note, lock)) = recall(&own, &place, tools) {
         let age = tools.environment.now_seconds().saturating_sub(note.time);
         // What is on this machine can change at any time.
         let fresh = age < DAY && !request.upgrade && !has_local_sources(&lock);
@@ -52,19 +52,61 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
             target: target.to_string(),
         });
     }
-    let uv = Uv::find(request, tools)?;
-    let text = ask(&uv, request, target, tools, variables)?;
-    let lock = pylock::parse(&text, &place, Hashes::WhereKnown)?;
-    let note = Note {
-        time: tools.environment.now_seconds(),
-        lock: text,
+    // The same question whichever index answers it: better the answer of today from another than none.
+    let elsewhere = key(request, target, tools, &texts, None);
+    let answered = Uv::find(request, tools).and_then(|uv| {
+        let text = ask(&uv, request, target, tools, variables)?;
+        Ok((text, uv.version))
+    });
+    let (text, version) = match answered {
+        Ok(answered) => answered,
+        Err(error) => {
+            let remembered = recall(&elsewhere, &place, tools).filter(|(note, lock)| {
+                let age = tools.environment.now_seconds().saturating_sub(note.time);
+                age < DAY && !request.upgrade && !has_local_sources(lock)
+            });
+            let Some((_, lock)) = remembered else {
+                return Err(error);
+            };
+            let first = error.to_string();
+            tools
+                .progress
+                .warn(format!("{first}: taken as another index answered it today"));
+            return finish(lock, request, &requirements);
+        }
     };
-    if let Ok(note) = serde_json::to_vec(&note) {
-        tools.store.remember(&key, &note)?;
-    }
-    let detail = format!("{} with uv {}", count(&lock), uv.version);
+    let lock = pylock::parse(&text, &place, Hashes::WhereKnown)?;
+    remember(&[own, elsewhere], text, tools)?;
+    let detail = format!("{} with uv {version}", count(&lock));
     tools.progress.done("Resolved", detail);
     finish(lock, request, &requirements)
+}
+
+/// Remembers a resolution for a day. One whose URLs carry passwords stays on this machine.
+fn remember(keys: &[Digest], lock: String, tools: &Tools<'_>) -> Result<(), Error> {
+    let store = if has_passwords(&lock) {
+        tools.store.alone()
+    } else {
+        tools.store.clone()
+    };
+    let note = Note {
+        time: tools.environment.now_seconds(),
+        lock,
+    };
+    if let Ok(note) = serde_json::to_vec(&note) {
+        for key in keys {
+            store.remember(key, &note)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether some URL in a text has a user part.
+fn has_passwords(text: &str) -> bool {
+    text.split("://").skip(1).any(|rest| {
+        let end = rest.find(|c: char| matches!(c, '/' | '"' | '\'' | '?' | '#') || c.is_whitespace());
+        rest[..end.unwrap_or(rest.len())].contains('@')
+    })
 }
 
 fn recall(key: &Digest, place: &std::path::Path, tools: &Tools<'_>) -> Option<(Note, Lock)> {
@@ -223,38 +265,51 @@ fn own_index(request: &Request, requirements: &Requirements) -> OwnIndex {
 
 /// The digest of everything that a resolution depends on but the index itself. Not of uv's version: what another one
 /// found today is as good, and offline there may be none.
+/// What a resolution answers: requirements, target and settings. Where the project lies does not count: whatever depends
+/// on it is on this machine and never remembered for long.
 fn key(
     request: &Request,
     target: &Target,
     tools: &Tools<'_>,
     texts: &[String],
-    variables: &BTreeMap<String, String>,
+    indexes: Option<&BTreeMap<String, String>>,
 ) -> Digest {
     let uv = tools
         .environment
         .variables()
-        .filter(|(name, _)| name.starts_with("UV_"));
-    let settings: Vec<String> = variables
-        .iter()
+        .filter(|(name, _)| name.starts_with("UV_") && (indexes.is_some() || decides_versions(name)));
+    let settings: Vec<String> = indexes
+        .into_iter()
+        .flatten()
         .map(|(k, v)| (k.as_str(), v.as_str()))
         .chain(uv)
         .filter(|(name, _)| !name.ends_with("_PASSWORD") && !name.ends_with("_USERNAME"))
         .map(|(name, value)| format!("{name}={}", super::process::without_passwords(value)))
         .collect();
+    let directory = format!("{}/", request.directory.display());
     let arguments: Vec<String> = arguments(request, target, tools)
         .iter()
-        .map(|a| a.display().to_string())
+        .map(|a| a.display().to_string().replace(&directory, ""))
         .filter(|a| a != "--refresh")
         .collect();
-    let parts = serde_json::json!([
-        "resolution 1",
-        target,
-        request.directory,
-        arguments,
-        settings,
-        texts
-    ]);
+    let parts = serde_json::json!(["resolution 2", target, arguments, settings, texts]);
     Digest::of(parts.to_string().as_bytes())
+}
+
+/// Whether a variable of uv's says which versions are wanted, and not where they are looked for.
+fn decides_versions(name: &str) -> bool {
+    [
+        "UV_CONSTRAINT",
+        "UV_EXCLUDE_NEWER",
+        "UV_FORK_STRATEGY",
+        "UV_NO_BINARY",
+        "UV_NO_BUILD",
+        "UV_OVERRIDE",
+        "UV_PRERELEASE",
+        "UV_RESOLUTION",
+    ]
+    .iter()
+    .any(|known| name.starts_with(known))
 }
 
 fn has_local_sources(lock: &Lock) -> bool {
@@ -285,6 +340,12 @@ fn ago(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_seen() {
+        assert!(has_passwords("url = \"https://me:secret@host/x.whl\""));
+        assert!(!has_passwords("url = \"https://host/a@b.whl\" # me@example.org"));
+    }
     use crate::platform::{Architecture, Platform};
 
     #[test]
