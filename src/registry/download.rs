@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use ureq::http::Method;
 
 use super::endpoint::Endpoint;
+use super::error::shown;
 use super::request::{Answer, Request, Tries};
 use super::scope::Scope;
 use super::{Client, Error};
@@ -210,7 +211,7 @@ impl Download {
                     return Err(answer.malformed(format!("the blob has {length} bytes, not {size}")));
                 }
                 // The whole blob, whatever was asked for.
-                let url = answer.url.to_string();
+                let url = shown(&answer.url);
                 let mut body = answer.into_body();
                 let skipped = io::copy(&mut (&mut body).take(offset), &mut io::sink());
                 match skipped {

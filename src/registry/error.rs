@@ -212,6 +212,11 @@ impl Error {
             Self::Denied { registry, .. } | Self::Credentials { registry, .. } => {
                 Some(format!("pyoci login {registry}"))
             }
+            Self::Http(http::Error::Transport { source, .. })
+                if source.to_string().contains("InvalidContentType") =>
+            {
+                Some("it does not speak TLS: pass --insecure if you trust the network between".to_owned())
+            }
             _ if self.is_certificate_fault() => Some(
                 "trust its certificate authority with SSL_CERT_FILE or a file in ~/.config/containers/certs.d/HOST:PORT/, \
                  or pass --insecure"

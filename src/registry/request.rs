@@ -250,5 +250,19 @@ pub(super) fn next(
     if !follows {
         return Ok(None);
     }
-    Ok(http::redirect(at, status, response.headers())?)
+    http::redirect(at, status, response.headers()).map_err(|error| match error {
+        http::Error::Downgrade { url, to } => Error::Http(http::Error::Downgrade {
+            url: without_query(url),
+            to: without_query(to),
+        }),
+        error => error.into(),
+    })
+}
+
+/// Where a redirect leads may be signed.
+fn without_query(url: String) -> String {
+    match url.split_once('?') {
+        Some((bare, _)) => bare.to_owned(),
+        None => url,
+    }
 }

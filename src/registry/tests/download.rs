@@ -138,3 +138,22 @@ fn what_is_kept_is_downloaded_once_and_again_if_it_was_damaged() {
     assert_eq!(bytes, CONTENT);
     assert_eq!(server.asked().len(), 2);
 }
+
+#[test]
+fn a_signed_place_is_not_told() {
+    let store = Server::start(|_| reply(200).body(CONTENT).cut(3));
+    let place = format!("http://{}/bucket?signature=s3cret", store.host);
+    let server = serve(move |_| reply(307).header("location", &place));
+    let error = download(&server).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    assert_eq!(store.asked().len(), 5);
+    let away = "http://registry.example/bucket?signature=s3cret";
+    let error = crate::http::redirect(
+        &"https://r.example/".parse().unwrap(),
+        ureq::http::StatusCode::FOUND,
+        &[(ureq::http::header::LOCATION, away.parse().unwrap())]
+            .into_iter()
+            .collect(),
+    );
+    assert!(matches!(error, Err(crate::http::Error::Downgrade { .. })));
+}
