@@ -69,6 +69,12 @@ impl<'v> Reader<'v> {
                 }
                 return parameters;
             };
+            // > token68 … *"=": what some schemes have instead of parameters (RFC 9110 section 11.2)
+            let after = rest.trim_start_matches(['=', ' ', '\t']);
+            if after.is_empty() || after.starts_with(',') {
+                self.rest = after;
+                continue;
+            }
             self.rest = rest.trim_start_matches([' ', '\t']);
             let value = if self.rest.starts_with('"') {
                 self.quoted()
@@ -130,6 +136,15 @@ mod tests {
             bearer("https://a/t", Some("x"), Some("repository:a/b:pull,push")),
         ];
         assert_eq!(challenges([one].into_iter()), expected);
+        // What some schemes have instead of parameters.
+        for token68 in ["NTLM TlRMTVNTUAAB==", "Negotiate YII=", "Negotiate YII"] {
+            let one = format!("{token68}, Bearer realm=r");
+            assert_eq!(
+                challenges([&*one].into_iter()),
+                [bearer("r", None, None)],
+                "{one}"
+            );
+        }
         let several = ["Negotiate", "Digest a=b, BASIC", "bearer Realm=\"r\""];
         assert_eq!(
             challenges(several.into_iter()),

@@ -96,15 +96,28 @@ impl Client {
 
     /// Sends a request until it succeeds, fails for good, or was sent five times. Statuses that no other try will change
     /// are answers.
-    pub(super) fn send(&self, endpoint: &Endpoint, mut request: Request) -> Result<Answer, Error> {
+    pub(super) fn send(&self, endpoint: &Endpoint, request: Request) -> Result<Answer, Error> {
+        self.send_and_read(endpoint, request, Ok)
+    }
+
+    /// The same; what reads the answer may find that it breaks off, which is a try that failed as well.
+    pub(super) fn send_and_read<T>(
+        &self,
+        endpoint: &Endpoint,
+        mut request: Request,
+        read: impl Fn(Answer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut tries = Tries::new();
         loop {
-            let error = match self.exchange(endpoint, &mut request, &mut tries) {
-                Ok(answer) if answer.is_passing() => answer.refusal(),
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
+            let result = match self.exchange(endpoint, &mut request, &mut tries) {
+                Ok(answer) if answer.is_passing() => Err(answer.refusal()),
+                Ok(answer) => read(answer),
+                Err(error) => Err(error),
             };
-            tries.again(error, &request.url)?;
+            match result {
+                Ok(value) => return Ok(value),
+                Err(error) => tries.again(error, &request.url)?,
+            }
         }
     }
 

@@ -64,7 +64,7 @@ impl Client {
     /// The digest that a tag stands for, without reading the manifest where the registry allows it; `None` if there is
     /// no such tag.
     pub fn tag_digest(&self, repository: &Repository, tag: &str) -> Result<Option<Digest>, Error> {
-        let answer = self.ask(repository, Method::HEAD, Name::Tag(tag))?;
+        let answer = self.ask(repository, Method::HEAD, Name::Tag(tag), Ok)?;
         match answer {
             Answer { status: 404, .. } => Ok(None),
             answer if answer.is_success() => match told_digest(&answer) {
@@ -79,27 +79,37 @@ impl Client {
         }
     }
 
-    fn ask(&self, repository: &Repository, method: Method, name: Name) -> Result<Answer, Error> {
+    /// Asks for a manifest; `read` gets the answer.
+    fn ask<T>(
+        &self,
+        repository: &Repository,
+        method: Method,
+        name: Name,
+        read: impl Fn(Answer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let endpoint = self.endpoint(repository)?;
         let scope = Scope::pull(repository);
         let request = Self::request(&endpoint, method, repository, &name.path(), &scope);
-        self.send(&endpoint, request.header("accept", ACCEPT.join(", ")))
+        self.send_and_read(&endpoint, request.header("accept", ACCEPT.join(", ")), read)
     }
 
     fn manifest(&self, repository: &Repository, name: Name) -> Result<Blob, Error> {
         let reference = name.of(repository);
-        let answer = self.ask(repository, Method::GET, name)?;
-        if answer.status == 404 {
-            let words = answer.words();
-            return Err(Error::NotFound { reference, words });
-        }
-        if answer.status != 200 {
-            let endpoint = self.endpoint(repository)?;
-            return Err(self.refused(&endpoint, &Scope::pull(repository), answer));
-        }
-        let told = told_digest(&answer);
-        let content_type = answer.header("content-type").unwrap_or_default().to_owned();
-        let bytes = answer.read(DOCUMENT_LIMIT)?;
+        let read = |answer: Answer| match answer.status {
+            200 => {
+                let content_type = answer.header("content-type").unwrap_or_default().to_owned();
+                Ok((told_digest(&answer), content_type, answer.read(DOCUMENT_LIMIT)?))
+            }
+            404 => Err(Error::NotFound {
+                reference: reference.clone(),
+                words: answer.words(),
+            }),
+            _ => {
+                let endpoint = self.endpoint(repository)?;
+                Err(self.refused(&endpoint, &Scope::pull(repository), answer))
+            }
+        };
+        let (told, content_type, bytes) = self.ask(repository, Method::GET, name, read)?;
         // What was asked for decides; what the registry says beside it only where nothing else does.
         let expected = match name {
             Name::Digest(digest) => Some(digest.clone()),

@@ -1,5 +1,7 @@
 //! Blobs into registries: not at all where they are known, mounted where a neighbour has them, else sent.
 
+use std::collections::BTreeMap;
+
 use ureq::http::Method;
 use url::Url;
 
@@ -91,6 +93,24 @@ struct Session {
     piece: Option<u64>,
 }
 
+/// How often each request of an upload was sent, whichever session it belonged to.
+struct Sent {
+    posts: Tries,
+    puts: Tries,
+    /// By the first byte of the piece.
+    pieces: BTreeMap<u64, Tries>,
+}
+
+impl Sent {
+    fn new() -> Self {
+        Self {
+            posts: Tries::new(),
+            puts: Tries::new(),
+            pieces: BTreeMap::new(),
+        }
+    }
+}
+
 enum Begun {
     Mounted,
     Session(Session),
@@ -104,21 +124,21 @@ impl Uploading<'_> {
             Some(Begun::Session(session)) => Some(session),
             None => None,
         };
-        let (mut posts, mut puts) = (Tries::new(), Tries::new());
+        let mut sent = Sent::new();
         loop {
             let session = match begun.take() {
                 Some(session) => session,
-                None => match self.begin(&mut posts) {
+                None => match self.begin(&mut sent.posts) {
                     Ok(session) => session,
                     Err(error) => {
-                        posts.again(error, &self.uploads())?;
+                        sent.posts.again(error, &self.uploads())?;
                         continue;
                     }
                 },
             };
             let result = match session.piece {
-                Some(piece) => self.send_pieces(session.location, piece, &mut content, &mut puts),
-                None => self.send_whole(&session.location, &mut content, &mut puts),
+                Some(piece) => self.send_pieces(session.location, piece, &mut content, &mut sent),
+                None => self.send_whole(&session.location, &mut content, &mut sent.puts),
             };
             let Err(error) = result else {
                 return Ok(Upload::Sent);
@@ -129,10 +149,10 @@ impl Uploading<'_> {
                     source,
                 });
             }
-            if posts.spent() {
+            if sent.posts.spent() || sent.pieces.values().any(Tries::spent) {
                 return Err(error);
             }
-            puts.again_from_start(error, &self.uploads())?;
+            sent.puts.again_from_start(error, &self.uploads())?;
             // The answer may have been lost after all bytes had arrived.
             if self.client.has(
                 self.endpoint,
@@ -235,20 +255,19 @@ impl Uploading<'_> {
         location: Url,
         piece: u64,
         content: &mut Content,
-        puts: &mut Tries,
+        sent: &mut Sent,
     ) -> Result<(), Error> {
         let size = self.blob.descriptor.size;
         let (mut location, mut offset) = (location, 0);
-        let mut tries = Tries::new();
         while offset < size {
             let length = piece.min(size - offset);
-            let result = self.send_piece(&location, content, (offset, length), &mut tries);
+            let tries = sent.pieces.entry(offset).or_insert_with(Tries::new);
+            let result = self.send_piece(&location, content, (offset, length), tries);
             let before = offset;
             let error = match result {
                 Ok((next, end)) => {
                     (location, offset) = (next, end);
                     if offset > before {
-                        tries = Tries::new();
                         continue;
                     }
                     Error::Answer {
@@ -263,13 +282,12 @@ impl Uploading<'_> {
             }
             tries.again_from_status(error, &location)?;
             (location, offset) = self.status(&location)?;
-            if offset > before {
-                tries = Tries::new();
-            }
         }
         let url = with_digest(&location, &self.blob.descriptor.digest);
         let mut request = Request::new(Method::PUT, url, &self.scope);
-        let answer = self.client.exchange(self.endpoint, &mut request, puts)?;
+        let answer = self
+            .client
+            .exchange(self.endpoint, &mut request, &mut sent.puts)?;
         self.finished(answer)
     }
 
