@@ -13,6 +13,7 @@ mod process;
 mod registry;
 mod sandbox;
 mod schemas;
+mod strict_registry;
 pub mod tarball;
 mod workshop;
 
@@ -22,4 +23,8 @@ pub use process::{Run, run};
 pub use registry::{Guard, Registry};
 pub use sandbox::{Built, Sandbox, is_root};
 pub use schemas::assert_layout_is_valid;
+pub use strict_registry::{
+    Access, Content, Fault, Habits, IDENTITY, Location, PASSWORD, Recorded, Repository, Request, Response,
+    StrictRegistry, TokenAccess, USER, When,
+};
 pub use workshop::{contents, lock, small_base, wheel};
