@@ -27,6 +27,26 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
+    /// A lock file of a format that is known and not read.
+    #[error("{} is not read yet", .path.display())]
+    Unread {
+        /// The lock file.
+        path: PathBuf,
+        /// A command that turns it into something that is read.
+        export: &'static str,
+    },
+    /// The project has changed since it was locked.
+    #[error("{} no longer fits {}: {}", .lock.display(), .project.display(), .differences.join("; "))]
+    Stale {
+        /// The lock file.
+        lock: PathBuf,
+        /// The file that says what the project requires.
+        project: PathBuf,
+        /// What is different, for the user.
+        differences: Vec<String>,
+        /// The command that locks again.
+        mend: &'static str,
+    },
     /// A requirements file is missing or malformed.
     #[error(transparent)]
     Requirements(crate::python::requirements::Error),
@@ -279,6 +299,8 @@ impl Error {
                 let again = format!("lock again with the {kind} included");
                 return (place == "the lock").then_some(again);
             }
+            Self::Unread { export, .. } => return Some(format!("run `{export}`")),
+            Self::Stale { mend, .. } => return Some(format!("run `{mend}`")),
             Self::Unknown { known, .. } => return Some(format!("it has: {}", known.join(", "))),
             Self::LockPython { .. } | Self::LockEnvironment { .. } | Self::PackagePython { .. } => {
                 "choose another base or --python, or lock again for this one"

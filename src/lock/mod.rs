@@ -1,10 +1,11 @@
 //! The lock: resolved packages with their files and hashes, exactly PEP 751 in memory, and what a Target takes of it.
 //!
-//! A lock is read from a file ([`pylock`]) or asked of a resolver; [`Lock::select`] chooses one file for each package.
+//! A lock is read from a file ([`LockFormat`]) or asked of a resolver; [`Lock::select`] chooses one file for each package.
 
 mod build;
 mod error;
 mod fetch;
+mod format;
 mod inputs;
 mod messages;
 mod pip;
@@ -25,6 +26,7 @@ use url::Url;
 pub use build::{BuiltWheel, build_wheel};
 pub use error::{Error, Said};
 pub use fetch::{FetchedWheel, fetch_all};
+pub use format::LockFormat;
 pub use select::{Selected, Source};
 
 use crate::digest::Digest;
@@ -188,7 +190,7 @@ pub enum Location {
 /// an empty lock.
 pub fn of(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock, Error> {
     if let Some(file) = &request.lock {
-        return pylock::read(&request.directory.join(file));
+        return format::read(&request.directory.join(file), request, target, tools);
     }
     let nothing = request.requirements.is_empty() && request.inline.is_empty() && request.pyproject.is_none();
     if nothing {

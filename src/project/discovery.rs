@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use super::document::Document;
 use super::error::Error;
 use super::settings::Settings;
+use super::uv_workspace;
+use crate::lock::LockFormat;
 
 /// Where the project's requirements are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequirementSource {
-    /// A lock file in PEP 751's format (`pylock.toml`).
+    /// A lock file, of any [`LockFormat`].
     Lock(PathBuf),
     /// Requirements files in pip's format.
     Files(Vec<PathBuf>),
@@ -30,24 +32,6 @@ pub struct Requirements {
     /// A file that would have been the source if a better one had not been there.
     pub ignored: Option<PathBuf>,
 }
-
-/// Lock files of other tools and the command that turns each into something that is read.
-const FOREIGN_LOCKS: [(&str, &str); 4] = [
-    // Without `--no-dev` the development tools would be locked as if the app needed them.
-    (
-        "uv.lock",
-        "uv export --format pylock.toml --no-dev -o pylock.toml",
-    ),
-    ("pdm.lock", "pdm export --format pylock -o pylock.toml"),
-    (
-        "poetry.lock",
-        "poetry export -f requirements.txt -o requirements.lock.txt` and build with `-r requirements.lock.txt",
-    ),
-    (
-        "Pipfile.lock",
-        "pipenv requirements --hash > requirements.lock.txt` and build with `-r requirements.lock.txt",
-    ),
-];
 
 /// Finds the source of the requirements of the project in `root`.
 pub fn requirements(
@@ -75,11 +59,8 @@ pub fn requirements(
             text_file.as_ref(),
         );
     }
-    for (name, export) in FOREIGN_LOCKS {
-        let path = root.join(name);
-        if path.is_file() {
-            return Err(Error::ForeignLock { path, export });
-        }
+    if let Some((lock, reason)) = lock_of_a_tool(root, pyproject)? {
+        return chosen(RequirementSource::Lock(lock), reason, text_file.as_ref());
     }
     match (text_file, metadata) {
         (_, Some(file)) if wants_metadata => chosen(
@@ -122,7 +103,7 @@ fn asked_for(settings: &Settings, wants_metadata: bool) -> Result<Option<Require
         (None, files) => {
             files.iter().try_for_each(|file| exists("-r", file))?;
             let source = match files {
-                [lock] if is_pylock(lock) => RequirementSource::Lock(lock.clone()),
+                [lock] if LockFormat::of_name(lock).is_some() => RequirementSource::Lock(lock.clone()),
                 _ => RequirementSource::Files(files.to_vec()),
             };
             (source, "asked for by -r")
@@ -135,17 +116,6 @@ fn asked_for(settings: &Settings, wants_metadata: bool) -> Result<Option<Require
     }))
 }
 
-/// > A lock file MUST be named `pylock.toml` or match the regular expression `r"^pylock\.([^.]+)\.toml$"` (PEP 751)
-fn is_pylock(path: &Path) -> bool {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-        return false;
-    };
-    let middle = name
-        .strip_prefix("pylock.")
-        .and_then(|rest| rest.strip_suffix(".toml"));
-    name == "pylock.toml" || middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'))
-}
-
 fn own_lock(root: &Path) -> Result<Option<PathBuf>, Error> {
     let plain = root.join("pylock.toml");
     if plain.is_file() {
@@ -154,21 +124,50 @@ fn own_lock(root: &Path) -> Result<Option<PathBuf>, Error> {
     let mut named = Vec::new();
     for entry in fs_err::read_dir(root).map_err(Error::Io)? {
         let path = entry.map_err(Error::Io)?.path();
-        if is_pylock(&path) && path.is_file() {
+        if LockFormat::of_name(&path) == Some(LockFormat::Pylock) && path.is_file() {
             named.push(path);
         }
     }
     named.sort();
     if named.len() > 1 {
-        let name = |path: &PathBuf| {
-            path.file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned()
-        };
-        return Err(Error::SeveralLocks(named.iter().map(name).collect()));
+        return Err(Error::SeveralLocks(
+            named.iter().map(|lock| shown(lock, root)).collect(),
+        ));
     }
     Ok(named.pop())
+}
+
+/// The lock file of the one tool that manages the project, and where it is. That of uv is in the root of the workspace
+/// if the project is a member of one.
+fn lock_of_a_tool(
+    root: &Path,
+    pyproject: Option<&Document>,
+) -> Result<Option<(PathBuf, &'static str)>, Error> {
+    let mut found = Vec::new();
+    for format in LockFormat::OF_TOOLS {
+        let mut path = root.join(format.file_name());
+        let mut reason = "the project's lock file";
+        if format == LockFormat::Uv
+            && let Some(workspace) = uv_workspace::above(root, pyproject)
+            && workspace.join(format.file_name()).is_file()
+        {
+            path = workspace.join(format.file_name());
+            reason = "the lock file of the workspace";
+        }
+        if path.is_file() {
+            found.push((path, reason));
+        }
+    }
+    if found.len() > 1 {
+        let names = found.iter().map(|(lock, _)| shown(lock, root));
+        return Err(Error::LocksOfSeveralTools(names.collect()));
+    }
+    Ok(found.pop())
+}
+
+/// A path as the user would write it in the project's directory.
+fn shown(path: &Path, root: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
 }
 
 /// The file that holds the project's own metadata, if it may name requirements.
@@ -230,6 +229,14 @@ mod tests {
             ),
             (&["pylock.prod.toml", "uv.lock"], "lock pylock.prod.toml", ""),
             (
+                &["uv.lock", "requirements.txt", "pyproject.toml"],
+                "lock uv.lock",
+                "requirements.txt",
+            ),
+            (&["poetry.lock", "pyproject.toml"], "lock poetry.lock", ""),
+            (&["pdm.lock"], "lock pdm.lock", ""),
+            (&["Pipfile.lock"], "lock Pipfile.lock", ""),
+            (
                 &["requirements.txt", "pyproject.toml"],
                 "files requirements.txt",
                 "pyproject.toml",
@@ -280,15 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn locks_that_cannot_be_read_or_told_apart_are_errors_with_a_way_out() {
+    fn locks_that_cannot_be_told_apart_are_errors_with_a_way_out() {
         let none = Settings::default();
-        let error = choose(&["uv.lock", "requirements.txt"], &none).unwrap_err();
-        assert!(
-            error
-                .hint()
-                .unwrap()
-                .contains("uv export --format pylock.toml --no-dev -o pylock.toml")
+        let error = choose(&["uv.lock", "poetry.lock", "requirements.txt"], &none).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "lock files of several tools: uv.lock, poetry.lock"
         );
+        assert_eq!(error.hint().unwrap(), "choose one: --lock uv.lock");
         let error = choose(&["pylock.b.toml", "pylock.a.toml"], &none).unwrap_err();
         assert_eq!(error.hint().unwrap(), "choose one: --lock pylock.a.toml");
     }

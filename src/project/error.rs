@@ -92,14 +92,9 @@ pub enum Error {
     /// Two settings that exclude each other.
     #[error("{0} and {1} exclude each other")]
     Exclusive(&'static str, &'static str),
-    /// A lock file of another tool.
-    #[error("{} is not read yet", .path.display())]
-    ForeignLock {
-        /// The file.
-        path: PathBuf,
-        /// A command that turns it into something that is read.
-        export: &'static str,
-    },
+    /// Lock files of several tools: one of them may be left over from an earlier tool.
+    #[error("lock files of several tools: {}", .0.join(", "))]
+    LocksOfSeveralTools(Vec<String>),
     /// Several `pylock.NAME.toml` and no `pylock.toml`.
     #[error("several lock files and none named pylock.toml: {}", .0.join(", "))]
     SeveralLocks(Vec<String>),
@@ -187,8 +182,9 @@ impl Error {
                 Some("name the directory of a Python project: pyoci build PATH".into())
             }
             Self::UnknownKey { nearest, .. } => nearest.map(|key| format!("did you mean `{key}`?")),
-            Self::ForeignLock { export, .. } => Some(format!("run `{export}`")),
-            Self::SeveralLocks(names) => Some(format!("choose one: --lock {}", names.first()?)),
+            Self::LocksOfSeveralTools(names) | Self::SeveralLocks(names) => {
+                Some(format!("choose one: --lock {}", names.first()?))
+            }
             Self::Python { .. } => Some(
                 "leave out the base, and one with that Python is chosen; or leave out the version".into(),
             ),

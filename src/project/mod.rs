@@ -16,6 +16,7 @@ pub mod runtime;
 pub mod settings;
 mod start;
 mod static_metadata;
+mod uv_workspace;
 
 use std::path::{Path, PathBuf};
 
