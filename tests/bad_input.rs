@@ -118,17 +118,17 @@ fn what_is_not_there_is_named() {
     bench.refuses(1, &["good/main.py"], "error: good/main.py is not a directory");
     let none = base(
         "oci:nowhere",
-        "nowhere is not an OCI image layout\n  cause: No such file",
+        "oci:nowhere is not an OCI image layout\n  cause: No such file",
     );
     bench.refuses(1, &["good", "--base", "oci:nowhere"], &none);
     let tag = base(
         "oci:base:x",
-        "the image layout base has no tag `x`\nhint: its tags: base; for example --base oci:base:base",
+        "oci:base has no tag `x`\nhint: its tags: base; for example oci:base:base",
     );
     bench.refuses(1, &["good", "--base", "oci:base:x"], &tag);
     let platform = base(
         "oci:base:base",
-        "the base is not there for linux/arm64\nhint: there is linux/amd64",
+        "the image is not there for linux/arm64\nhint: there is linux/amd64",
     );
     bench.refuses(1, &["good", "--platform", "linux/arm64"], &platform);
     let recipe = base(
@@ -184,8 +184,27 @@ fn an_output_that_is_no_layout_is_refused_and_kept() {
         fs_err::read(bench.sandbox.path("full/thesis.txt")).unwrap(),
         b"mine"
     );
-    let remote = "error: `docker://x/y` is not a destination that images can be written to yet";
-    bench.refuses(1, &["good", "-o", "docker://x/y"], remote);
+    for (destination, message) in [
+        (
+            "recipe:x",
+            "error: `recipe:x` is not a destination that images can be written to\nhint: use a directory",
+        ),
+        (
+            "docker://UPPER/x",
+            "error: `UPPER/x` is not a valid image reference",
+        ),
+        (
+            "docker-archive:good/main.py",
+            "error: output good/main.py is there and not",
+        ),
+    ] {
+        bench.refuses(1, &["good", "-o", destination], message);
+    }
+    bench.refuses(
+        1,
+        &["good", "--push", "oci:x"],
+        "error: `oci:x` is not a repository of a registry",
+    );
 }
 
 #[test]

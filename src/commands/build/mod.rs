@@ -18,8 +18,8 @@ use super::report::{PlatformReport, Report};
 use crate::base;
 use crate::environment::Environment;
 use crate::http::Client;
-use crate::image::{Base, Closure, Image, Index, LayerKind, Record, assemble, record};
-use crate::layer::Options as LayerOptions;
+use crate::image::{Base, BaseOrigin, Closure, Image, Index, LayerKind, Record, assemble, record};
+use crate::layer::{Layer, Options as LayerOptions};
 use crate::platform::{Architecture, Platform};
 use crate::progress::Progress;
 use crate::project::Project;
@@ -123,7 +123,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     }
     let index = Index::of(images)?;
     let closure = Closure::try_from(&index)?;
-    let left_out = build.left_out(&index)?;
+    let left_out = build.left_out(&reports);
     let mut written = Vec::new();
     for destination in &destinations {
         let write = || destination.write(&closure, left_out.as_ref(), &build.tools());
@@ -197,6 +197,7 @@ impl Build<'_> {
             .timings
             .step("base", &name, || self.base(&reference, platform))
             .with_context(|| format!("cannot load the base {reference} ({reason})"))?;
+        self.check_left_out(&base)?;
         self.project.check_python(&base.target)?;
         self.progress
             .choice("Base", format!("{reference} ({reason}): {}", base.target));
@@ -286,28 +287,43 @@ impl Build<'_> {
         }
     }
 
-    /// The base's layers where layouts leave them out: they must be in a registry.
-    fn left_out(&self, index: &Index) -> anyhow::Result<Option<LeftOut>> {
-        if self.project.settings.base_blobs != Some(BaseBlobs::Reference) {
-            return Ok(None);
+    /// Whether layouts leave the base's layers out: then they must be in a registry.
+    fn check_left_out(&self, base: &Base) -> Result<(), super::Error> {
+        let in_registry = |layer: &Layer| layer.blob.content.repository().is_some();
+        // Layers of recipes may be in a shared cache, which is no place to leave them.
+        let recipe = matches!(base.origin, BaseOrigin::Recipe { .. });
+        if self.is_shallow() && (recipe || !base.layers.iter().all(in_registry)) {
+            return Err(super::Error::BaseNotInRegistry);
         }
-        let mut found = None;
-        let mut blobs = BTreeSet::new();
-        for layer in index.images.iter().flat_map(|image| &image.layers) {
-            let repository = layer.blob.content.repository();
-            // Layers of a shared cache are in a registry too, but not the base's.
-            if let Some(repository) = repository.filter(|r| found.as_ref().is_none_or(|f| f == *r)) {
-                blobs.insert(layer.blob.descriptor.digest.clone());
-                found = Some(repository.clone());
-            }
+        Ok(())
+    }
+
+    fn is_shallow(&self) -> bool {
+        self.project.settings.base_blobs == Some(BaseBlobs::Reference)
+    }
+
+    /// The base's layers, where layouts leave them out.
+    fn left_out(&self, platforms: &[PlatformReport]) -> Option<LeftOut> {
+        if !self.is_shallow() {
+            return None;
         }
-        let repository = found.ok_or(super::Error::BaseNotInRegistry)?;
+        let layers = platforms.iter().flat_map(|platform| &platform.layers);
+        let layers: Vec<_> = layers
+            .filter(|(kind, _)| *kind == LayerKind::Base)
+            .map(|(_, layer)| layer)
+            .collect();
+        let repository = layers.iter().find_map(|layer| layer.blob.content.repository())?;
+        let blobs: BTreeSet<_> = layers
+            .iter()
+            .map(|layer| layer.blob.descriptor.digest.clone())
+            .collect();
         let count = blobs.len();
-        self.progress.choice(
-            "Left out",
-            format!("{count} layers of the base: they are in {repository}"),
-        );
-        Ok(Some(LeftOut { blobs, repository }))
+        let detail = format!("{count} layers of the base: they are in {repository}");
+        self.progress.choice("Left out", detail);
+        Some(LeftOut {
+            blobs,
+            repository: repository.clone(),
+        })
     }
 
     fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {
