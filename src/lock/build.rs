@@ -309,6 +309,7 @@ fn checkout(vcs: &Vcs, scratch: &Path, title: &str, tools: &Tools<'_>) -> Result
     let from = match &vcs.location {
         Location::Url(url) => url.to_string(),
         Location::Path(path) => path.display().to_string(),
+        Location::Index(_) => return Err(fail("a repository has a URL or a path".to_owned())),
     };
     let to = scratch.join("repository");
     let steps: [Vec<&std::ffi::OsStr>; 3] = [

@@ -254,6 +254,33 @@ pub enum Error {
         /// Why it cannot be taken.
         reason: String,
     },
+    /// A package index could not be asked.
+    #[error("cannot ask for the files of {package}")]
+    Index {
+        /// The package.
+        package: String,
+        /// Why.
+        #[source]
+        source: crate::http::Error,
+    },
+    /// A package index gives an answer that is none.
+    #[error("{url} is no package index: {problem}")]
+    Page {
+        /// The index, redacted.
+        url: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// No index has a locked file.
+    #[error("{file} of {package} was locked, and is not where it should be: {}", places.join(", "))]
+    NotListed {
+        /// The package.
+        package: String,
+        /// The file.
+        file: String,
+        /// Where it was looked for, redacted.
+        places: Vec<String>,
+    },
     /// The cache cannot be used.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
@@ -286,7 +313,7 @@ impl Error {
         let hint = match self {
             Self::NoWheel { hint, .. } => hint,
             Self::Resolve { hint, .. } => return hint.clone(),
-            Self::Fetch { source, .. } => return source.hint(),
+            Self::Fetch { source, .. } | Self::Index { source, .. } => return source.hint(),
             Self::FetchUv { source, .. } => {
                 let own = "install uv (https://docs.astral.sh/uv/), or give a lock file";
                 return Some(source.hint().unwrap_or_else(|| own.to_owned()));
@@ -316,6 +343,9 @@ impl Error {
             Self::Pip { .. } => "leave out --resolver pip: uv resolves for any target",
             Self::WrongHash { .. } | Self::WrongSize { .. } => {
                 "the file was changed after it was locked: check where it comes from before you lock again"
+            }
+            Self::NotListed { .. } => {
+                "name its index with PIP_INDEX_URL or PIP_EXTRA_INDEX_URL; if the file was deleted or replaced, lock again"
             }
             Self::NoHash { .. } => "add the hash of a file that fits the target, or leave the hashes out",
             Self::BuiltForHost { .. } => {

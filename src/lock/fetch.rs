@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use url::Url;
 
+use super::index::Question;
 use super::settings;
 use super::{Artifact, Error, Location, Request, Selected, Source, Tools, build};
 use crate::digest::{Algorithm, Digest, Hasher};
@@ -154,15 +155,29 @@ impl Download<'_> {
         match &self.artifact.location {
             Location::Path(path) => self.read_in_place(path),
             Location::Url(url) => {
-                if let Some(digest) = self.artifact.digest()
-                    && let Some(path) = self.tools.store.find(self.kind, digest)?
-                {
-                    let digest = digest.clone();
-                    return Ok(Fetched { path, digest });
+                if let Some(kept) = self.kept()? {
+                    return Ok(kept);
                 }
                 self.download(url)
             }
+            Location::Index(listed) => {
+                if let Some(kept) = self.kept()? {
+                    return Ok(kept);
+                }
+                let artifact = &Question::new(listed, self.credentials, self.tools).find(self.artifact)?;
+                Download { artifact, ..*self }.run()
+            }
         }
+    }
+
+    /// The file in the store, if it is there.
+    fn kept(&self) -> Result<Option<Fetched>, Error> {
+        let Some(digest) = self.artifact.digest() else {
+            return Ok(None);
+        };
+        let path = self.tools.store.find(self.kind, digest)?;
+        let digest = digest.clone();
+        Ok(path.map(|path| Fetched { path, digest }))
     }
 
     fn read_in_place(&self, path: &Path) -> Result<Fetched, Error> {

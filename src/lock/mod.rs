@@ -6,6 +6,7 @@ mod build;
 mod error;
 mod fetch;
 mod format;
+mod index;
 mod inputs;
 mod messages;
 mod pip;
@@ -14,6 +15,7 @@ pub mod pylock;
 mod resolve;
 mod select;
 mod settings;
+mod simple;
 mod uv;
 mod write;
 
@@ -184,6 +186,17 @@ pub enum Location {
     Url(Url),
     /// On this machine; absolute.
     Path(PathBuf),
+    /// On an index that is asked when the file is fetched: many locks have names and hashes, and no URLs.
+    Index(Listed),
+}
+
+/// A project and the indexes that list its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The project.
+    pub package: PackageName,
+    /// The indexes, in the order in which they are asked; none: those of the user's settings.
+    pub indexes: Vec<Url>,
 }
 
 /// The lock for a request: its lock file if it names one, else what the resolver finds for the target. Nothing required:
@@ -226,6 +239,10 @@ impl std::fmt::Display for Location {
         match self {
             Self::Url(url) => f.write_str(&crate::http::redacted(url)),
             Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Index(listed) => match listed.indexes.first() {
+                Some(url) => f.write_str(&crate::http::redacted(url)),
+                None => f.write_str("the package index"),
+            },
         }
     }
 }

@@ -375,6 +375,7 @@ pub(super) fn normal(path: &Path) -> PathBuf {
 /// The last component of where a file is, percent-decoded.
 pub(super) fn file_name(location: &Location) -> Option<String> {
     match location {
+        Location::Index(_) => None,
         Location::Path(path) => Some(path.file_name()?.to_str()?.to_owned()),
         Location::Url(url) => {
             let last = url.path_segments()?.next_back()?;

@@ -87,7 +87,7 @@ fn write_package(out: &mut String, package: &Package, directory: &Path) {
 
 fn vcs_table(vcs: &Vcs, directory: &Path) -> String {
     let mut fields = vec![format!("type = {}", quoted(&vcs.kind))];
-    fields.push(location(&vcs.location, directory));
+    fields.extend(location(&vcs.location, directory));
     field(
         &mut fields,
         "requested-revision",
@@ -104,7 +104,7 @@ fn artifact(artifact: &Artifact, subdirectory: Option<&str>, directory: &Path) -
     if super::pylock::file_name(&artifact.location).as_deref() != Some(&artifact.name) {
         field(&mut fields, "name", Some(&artifact.name));
     }
-    fields.push(location(&artifact.location, directory));
+    fields.extend(location(&artifact.location, directory));
     if let Some(size) = artifact.size {
         fields.push(format!("size = {size}"));
     }
@@ -115,10 +115,12 @@ fn artifact(artifact: &Artifact, subdirectory: Option<&str>, directory: &Path) -
     table(&fields)
 }
 
-fn location(location: &Location, directory: &Path) -> String {
+/// Where it is; nothing for a file of which only the index is known ([`Lock::locate`] comes first).
+fn location(location: &Location, directory: &Path) -> Option<String> {
     match location {
-        Location::Url(url) => format!("url = {}", quoted(url.as_str())),
-        Location::Path(path) => format!("path = {}", quoted(&relative(path, directory))),
+        Location::Url(url) => Some(format!("url = {}", quoted(url.as_str()))),
+        Location::Path(path) => Some(format!("path = {}", quoted(&relative(path, directory)))),
+        Location::Index(_) => None,
     }
 }
 
