@@ -4,10 +4,8 @@
 
 mod support;
 
-use std::process::Command;
-
 use serde_json::{Value, json};
-use support::{Built, Podman, Sandbox, assert_layout_is_valid, layout, run};
+use support::{Built, Podman, Sandbox, assert_layout_is_valid, change, layout, python_to_usr_local};
 
 /// The config of a built image.
 fn config(image: &Built) -> Value {
@@ -20,18 +18,6 @@ fn variable<'a>(config: &'a Value, name: &str) -> Option<&'a str> {
     let variables = config["config"]["Env"].as_array().unwrap().iter();
     let mut values = variables.filter_map(|v| v.as_str()?.split_once('='));
     values.find(|(n, _)| *n == name).map(|(_, value)| value)
-}
-
-/// Gives an image another root file system and config, with umoci: a base as somebody else might have made it.
-fn change(sandbox: &Sandbox, image: &Built, change: impl Fn(&std::path::Path), settings: &[&str]) {
-    let source = format!("{}:{}", image.layout.display(), image.tag);
-    let bundle = sandbox.path("bundle");
-    let umoci = |arguments: &[&str]| run(Command::new("umoci").args(arguments)).succeeded();
-    let directory = bundle.to_str().unwrap();
-    umoci(&["unpack", "--rootless", "--image", &source, directory]);
-    change(&bundle.join("rootfs"));
-    umoci(&["repack", "--image", &source, directory]);
-    umoci(&[&["config", "--image", &source], settings].concat());
 }
 
 const TELL: &str = "import os, sys, six\n\
@@ -71,16 +57,7 @@ fn a_base_with_python_under_usr_local_and_a_named_user_keeps_its_config() {
     sandbox.write("base/main.py", "");
     let base = sandbox.build("base", &[]);
     let rearrange = |root: &std::path::Path| {
-        let (from, to) = (root.join("usr"), root.join("usr/local"));
-        fs_err::create_dir_all(to.join("bin")).unwrap();
-        fs_err::create_dir_all(to.join("lib")).unwrap();
-        fs_err::rename(from.join("bin/python3.13"), to.join("bin/python3.13")).unwrap();
-        fs_err::rename(from.join("lib/python3.13"), to.join("lib/python3.13")).unwrap();
-        for name in ["python3", "python"] {
-            let _ = fs_err::remove_file(from.join("bin").join(name));
-            std::os::unix::fs::symlink("python3.13", to.join("bin").join(name)).unwrap();
-        }
-        fs_err::remove_dir_all(root.join("app")).unwrap();
+        python_to_usr_local(root);
         let passwd = root.join("etc/passwd");
         let users = fs_err::read_to_string(&passwd).unwrap();
         fs_err::write(passwd, users + "worker:x:1234:1235::/srv/worker:/bin/false\n").unwrap();

@@ -16,6 +16,8 @@ conmon conmon
 skopeo skopeo
 umoci umoci
 docker-registry docker-registry
+htpasswd apache2-utils
+openssl openssl
 bsdtar libarchive-tools
 zstd zstd
 xz xz-utils

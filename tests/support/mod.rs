@@ -6,6 +6,7 @@
     reason = "a failure of the harness is a failure of the test"
 )]
 
+mod foreign;
 mod http;
 pub mod layout;
 mod podman;
@@ -17,6 +18,7 @@ mod strict_registry;
 pub mod tarball;
 mod workshop;
 
+pub use foreign::{change, python_to_usr_local};
 pub use http::{free_port, get, request, wait_for};
 pub use podman::{Container, Podman};
 pub use process::{Run, run};
