@@ -7,9 +7,9 @@ use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::progress::Progress;
-use crate::reference::{ImageReference, LayoutReference};
+use crate::reference::{ImageReference, LayoutReference, check_tag};
 use crate::registry;
-use crate::source::{self, Keep};
+use crate::source::{self, Keep, Source};
 use crate::store::Store;
 use crate::tools::Tools;
 
@@ -40,8 +40,6 @@ pub struct Report {
 /// Copies an image with all that it refers to. Not one byte is changed.
 pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<Report> {
     let reference = source_reference(&order.source, environment)?;
-    let naming = naming(&reference, order);
-    let destinations = destinations(order, &naming, environment)?;
     let tools = Tools {
         store: &Store::open(&super::cache::directory(environment)?)?,
         http: &Client::new(environment, order.registries.offline),
@@ -50,6 +48,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         progress,
     };
     let source = source::open(&reference, tools.store, tools.registries, Keep::Nowhere)?;
+    let destinations = destinations(order, &naming(&reference, source.as_ref(), order), environment)?;
     let image = source::closure(source.as_ref())?;
     let mut written = Vec::new();
     for destination in &destinations {
@@ -90,24 +89,24 @@ pub(super) fn source_reference(text: &str, environment: &Environment) -> anyhow:
 }
 
 /// Without tags of its own the copy is called as the source is.
-pub(super) fn naming(source: &ImageReference, order: &Order) -> Naming {
-    let (name, tag) = match source {
+pub(super) fn naming(reference: &ImageReference, source: &dyn Source, order: &Order) -> Naming {
+    let name = match reference {
         ImageReference::Registry(reference) => {
             let name = reference.repository.name.rsplit('/').next();
-            (name.unwrap_or_default().to_owned(), reference.tag.clone())
+            name.unwrap_or_default().to_owned()
         }
-        ImageReference::Layout(place) | ImageReference::OciArchive(place) => {
-            let name = place.path.file_stem().unwrap_or_default().to_string_lossy();
-            (name.into_owned(), place.tag.clone())
+        ImageReference::Layout(place)
+        | ImageReference::OciArchive(place)
+        | ImageReference::DockerArchive(place) => {
+            let name = place.path.file_stem().unwrap_or_default();
+            name.to_string_lossy().into_owned()
         }
-        ImageReference::DockerArchive(place) => {
-            let name = place.path.file_stem().unwrap_or_default().to_string_lossy();
-            (name.into_owned(), None)
-        }
-        ImageReference::Recipe(name) => (name.clone(), None),
+        ImageReference::Recipe(name) => name.clone(),
     };
+    // A name in a layout may be more than a tag: then it cannot be one elsewhere.
+    let own = source.tag().filter(|tag| check_tag(tag).is_ok());
     let tags = if order.tags.is_empty() {
-        tag.into_iter().collect()
+        own.into_iter().collect()
     } else {
         order.tags.clone()
     };

@@ -36,8 +36,6 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let mut base: ImageReference = order.base.parse()?;
     base.anchor(&environment.working_directory);
     let reference = copy::source_reference(&order.copy.source, environment)?;
-    let naming = copy::naming(&reference, &order.copy);
-    let destinations = copy::destinations(&order.copy, &naming, environment)?;
     let store = Store::open(&super::cache::directory(environment)?)?;
     let http = Client::new(environment, order.copy.registries.offline);
     let registries = registry::Client::new(environment, order.copy.registries.clone());
@@ -48,6 +46,9 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         environment,
         progress,
     };
+    let source = source::open(&reference, &store, &registries, Keep::Nowhere)?;
+    let naming = copy::naming(&reference, source.as_ref(), &order.copy);
+    let destinations = copy::destinations(&order.copy, &naming, environment)?;
     let asked = Asked {
         mirror: order.mirror.as_deref(),
         offline: order.copy.registries.offline,
@@ -56,7 +57,6 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         threads: order.threads,
         keep: keep(&destinations),
     };
-    let source = source::open(&reference, &store, &registries, Keep::Nowhere)?;
     let mut images = Vec::new();
     for platform in source::platforms(source.as_ref())? {
         images.push(rebased(source.as_ref(), platform, &base, &asked, &tools)?);

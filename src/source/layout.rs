@@ -129,6 +129,10 @@ impl Source for LayoutSource {
         place(&self.path)
     }
 
+    fn tag(&self) -> Option<String> {
+        self.tag.clone().or_else(|| only_tag(&self.index))
+    }
+
     fn root(&self, platform: Option<Platform>) -> Result<Root, Error> {
         let entry = choose(&self.place(), &self.index, self.tag.as_deref(), platform)?;
         Ok(Root {
@@ -162,6 +166,14 @@ impl Source for LayoutSource {
             descriptor: descriptor.clone(),
             content,
         })
+    }
+}
+
+/// The tag of an `index.json` that has one entry.
+pub(super) fn only_tag(index: &Value) -> Option<String> {
+    match &index.get("manifests")?.as_array()?[..] {
+        [only] => Some(only.get("annotations")?.get(REF_NAME)?.as_str()?.to_owned()),
+        _ => None,
     }
 }
 

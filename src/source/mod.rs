@@ -34,6 +34,11 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The place, as messages name it.
     fn place(&self) -> String;
 
+    /// The tag by which the image is known there, if it has just one.
+    fn tag(&self) -> Option<String> {
+        None
+    }
+
     /// The manifest or index that was asked for. `platform` decides only where a place without tags holds one image for
     /// each platform and no index over them.
     fn root(&self, platform: Option<Platform>) -> Result<Root, Error>;

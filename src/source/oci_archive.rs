@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::archive::Archive;
 use super::document::{descriptor, read};
-use super::layout::choose;
+use super::layout::{choose, only_tag};
 use super::{Error, Root, Source};
 use crate::blob::{Blob, Descriptor};
 use crate::platform::Platform;
@@ -37,6 +37,10 @@ impl OciArchiveSource {
 impl Source for OciArchiveSource {
     fn place(&self) -> String {
         self.archive.place.clone()
+    }
+
+    fn tag(&self) -> Option<String> {
+        self.tag.clone().or_else(|| only_tag(&self.index))
     }
 
     fn root(&self, platform: Option<Platform>) -> Result<Root, Error> {

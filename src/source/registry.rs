@@ -68,6 +68,10 @@ impl Source for RegistrySource {
         self.reference.qualified()
     }
 
+    fn tag(&self) -> Option<String> {
+        self.reference.tag.clone()
+    }
+
     fn root(&self, _: Option<Platform>) -> Result<Root, Error> {
         let repository = &self.reference.repository;
         let document = match (&self.reference.digest, &self.reference.tag) {
