@@ -1,6 +1,5 @@
 //! `--metadata-file` and `--iidfile`: what was built, for scripts, in the forms of docker buildx.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -8,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::destination::Written;
 use crate::image::{Closure, Index};
+use crate::sink::file::replace_file;
 
 /// Files that tell what was built. Written last, and only if all went well.
 #[derive(Clone, Debug, Default)]
@@ -62,17 +62,5 @@ fn image_id(index: &Index, image: &Closure) -> String {
 }
 
 fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    let write = || -> std::io::Result<()> {
-        use std::os::unix::fs::PermissionsExt as _;
-        let directory = path.parent().unwrap_or(Path::new("."));
-        let mode = std::fs::Permissions::from_mode(0o644);
-        let mut file = tempfile::Builder::new()
-            .prefix(".pyoci-")
-            .permissions(mode)
-            .tempfile_in(directory)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    replace_file(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }

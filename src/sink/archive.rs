@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::layout::{persist, sync_directory, temporary_in};
+use super::file::{persist, sync_directory, temporary_in};
 use super::{ArchiveKind, Error};
 use crate::blob::Blob;
 use crate::layer::{file_header, file_padding};

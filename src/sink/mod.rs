@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod docker_archive;
+pub mod file;
 pub mod layout;
 pub mod oci_archive;
 pub mod registry;

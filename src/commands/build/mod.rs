@@ -3,33 +3,33 @@
 mod app;
 mod compile;
 mod dependencies;
+mod outputs;
 mod run;
 mod shared_cache;
 pub mod timing;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::destination::{Destination, Naming};
+use super::destination::Destination;
 use super::report::{PlatformReport, Report};
 use crate::base;
 use crate::environment::Environment;
 use crate::http::Client;
-use crate::image::{Base, BaseOrigin, Closure, Image, Index, LayerKind, Record, assemble, record};
-use crate::layer::{Layer, Options as LayerOptions};
+use crate::image::{Base, Closure, Image, Index, LayerKind, Record, assemble, record};
+use crate::layer::Options as LayerOptions;
 use crate::platform::{Architecture, Platform};
 use crate::progress::Progress;
 use crate::project::Project;
-use crate::project::settings::{BaseBlobs, Settings};
+use crate::project::settings::Settings;
 use crate::reference::ImageReference;
 use crate::registry;
-use crate::sink::layout::LeftOut;
 use crate::source::Keep;
 use crate::store::Store;
 use crate::tools::Tools;
+use outputs::{destinations, keep};
 use shared_cache::SharedCache;
 use timing::Timings;
 
@@ -145,49 +145,6 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     })
 }
 
-/// Where the image goes: at least one place, each looked at before the work begins.
-fn destinations(
-    order: &Order,
-    project: &Project,
-    environment: &Environment,
-) -> anyhow::Result<Vec<Destination>> {
-    let settings = &project.settings;
-    let naming = Naming {
-        name: project.name.clone(),
-        tags: settings.tags.clone(),
-    };
-    let mut destinations = Vec::new();
-    for text in &settings.outputs {
-        destinations.push(Destination::output(text, &naming, environment)?);
-    }
-    for text in &settings.push {
-        destinations.push(Destination::push(text, &naming)?);
-    }
-    if let Some(name) = &order.load {
-        destinations.push(Destination::load(
-            Some(&**name).filter(|name| !name.is_empty()),
-            &naming,
-            environment,
-        )?);
-    }
-    if destinations.is_empty() {
-        return Err(super::Error::NoOutput.into());
-    }
-    destinations.iter().try_for_each(Destination::check)?;
-    Ok(destinations)
-}
-
-/// The base's layers are kept if they are written somewhere on this machine.
-fn keep(destinations: &[Destination], settings: &Settings) -> Keep {
-    let shallow = settings.base_blobs == Some(BaseBlobs::Reference);
-    let elsewhere = |d: &Destination| d.is_registry() || (shallow && d.is_layout());
-    if destinations.iter().all(elsewhere) {
-        Keep::Documents
-    } else {
-        Keep::InStore
-    }
-}
-
 impl Build<'_> {
     /// The way of one build, for one platform.
     fn platform(&self, platform: Platform) -> anyhow::Result<(Image, PlatformReport)> {
@@ -285,45 +242,6 @@ impl Build<'_> {
             environment: self.environment,
             progress: self.progress,
         }
-    }
-
-    /// Whether layouts leave the base's layers out: then they must be in a registry.
-    fn check_left_out(&self, base: &Base) -> Result<(), super::Error> {
-        let in_registry = |layer: &Layer| layer.blob.content.repository().is_some();
-        // Layers of recipes may be in a shared cache, which is no place to leave them.
-        let recipe = matches!(base.origin, BaseOrigin::Recipe { .. });
-        if self.is_shallow() && (recipe || !base.layers.iter().all(in_registry)) {
-            return Err(super::Error::BaseNotInRegistry);
-        }
-        Ok(())
-    }
-
-    fn is_shallow(&self) -> bool {
-        self.project.settings.base_blobs == Some(BaseBlobs::Reference)
-    }
-
-    /// The base's layers, where layouts leave them out.
-    fn left_out(&self, platforms: &[PlatformReport]) -> Option<LeftOut> {
-        if !self.is_shallow() {
-            return None;
-        }
-        let layers = platforms.iter().flat_map(|platform| &platform.layers);
-        let layers: Vec<_> = layers
-            .filter(|(kind, _)| *kind == LayerKind::Base)
-            .map(|(_, layer)| layer)
-            .collect();
-        let repository = layers.iter().find_map(|layer| layer.blob.content.repository())?;
-        let blobs: BTreeSet<_> = layers
-            .iter()
-            .map(|layer| layer.blob.descriptor.digest.clone())
-            .collect();
-        let count = blobs.len();
-        let detail = format!("{count} layers of the base: they are in {repository}");
-        self.progress.choice("Left out", detail);
-        Some(LeftOut {
-            blobs,
-            repository: repository.clone(),
-        })
     }
 
     fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {

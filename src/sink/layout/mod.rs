@@ -3,29 +3,26 @@
 //! Blobs are written under temporary names, synced, renamed by digest; `index.json` is renamed last; then blobs that
 //! nothing refers to are deleted. A lock on the directory keeps two writers apart.
 
+mod blobs;
+mod clean;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use oci_spec::image::{
-    ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageManifest, MediaType, SCHEMA_VERSION,
-};
-use tempfile::NamedTempFile;
+use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, MediaType, SCHEMA_VERSION};
 
 use super::Error;
+use super::file::{TEMPORARY, replace_file, sync_directory};
 use crate::blob::Blob;
 use crate::digest::Digest;
-use crate::image::media_type::{is_index, is_manifest};
 use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
-use crate::parallel;
 use crate::reference::Repository;
 use crate::source::BASE_REPOSITORY;
+use blobs::write_blobs;
+use clean::{remove_leftovers, remove_unreferenced};
 
 pub(super) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-/// Temporary files start like this; what a killed build left behind is removed by the next one.
-const TEMPORARY: &str = ".pyoci-";
-/// How many blobs are written at once.
-const AT_ONCE: usize = 4;
 
 /// What becomes of images that the layout already has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,93 +173,6 @@ pub fn read_index(directory: &Path) -> Result<Option<ImageIndex>, Error> {
         })
 }
 
-/// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk.
-fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<(), Error> {
-    let is_there = |blob: &Blob| {
-        let metadata = fs_err::metadata(blob_path(layout, &blob.descriptor.digest));
-        metadata.is_ok_and(|m| m.is_file() && m.len() == blob.descriptor.size)
-    };
-    let missing: Vec<&Blob> = blobs.iter().copied().filter(|blob| !is_there(blob)).collect();
-    let fault = |source| Error::Write {
-        path: layout.to_owned(),
-        source,
-    };
-    let parent = |blob: &&Blob| {
-        blob_path(layout, &blob.descriptor.digest)
-            .parent()
-            .map(Path::to_owned)
-    };
-    let parents: BTreeSet<PathBuf> = missing.iter().filter_map(parent).collect();
-    for parent in &parents {
-        fs_err::create_dir_all(parent).map_err(fault)?;
-    }
-    parallel::map(&missing, AT_ONCE, |blob| write_blob(blob, layout))?;
-    parents
-        .iter()
-        .try_for_each(|parent| sync_directory(parent))
-        .map_err(fault)
-}
-
-fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
-    let path = blob_path(layout, &blob.descriptor.digest);
-    let fault = |source| Error::Write {
-        path: path.clone(),
-        source,
-    };
-    let unreadable = |source| Error::Blob {
-        digest: blob.descriptor.digest.clone(),
-        source,
-    };
-    let mut file = temporary_in(path.parent().unwrap_or(layout)).map_err(fault)?;
-    if let Some(source) = blob.content.written_file() {
-        // File to file: the kernel shares the extents where the file system can (btrfs, XFS), else copies.
-        let (mut source, _) = fs_err::File::open(source).map_err(unreadable)?.into_parts();
-        let size = io::copy(&mut source, file.as_file_mut()).map_err(fault)?;
-        if size != blob.descriptor.size {
-            let what = format!("it has {size} bytes, not the {} written", blob.descriptor.size);
-            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, what)));
-        }
-        return persist(file, &path).map_err(fault);
-    }
-    let mut reader = blob.open_verified().map_err(unreadable)?;
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => file.write_all(&buffer[..n]).map_err(fault)?,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(unreadable(e)),
-        }
-    }
-    persist(file, &path).map_err(fault)
-}
-
-pub(super) fn temporary_in(directory: &Path) -> io::Result<NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::Permissions::from_mode(0o644);
-    tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .permissions(mode)
-        .tempfile_in(directory)
-}
-
-/// Power loss must not leave a name without its bytes: sync, then rename.
-pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
-}
-
-fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = temporary_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
-    persist(file, path)
-}
-
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
-    fs_err::File::open(directory)?.sync_all()
-}
-
 fn merged(old: Option<&ImageIndex>, image: &Closure, tags: &[String], options: &Options) -> ImageIndex {
     let mut manifests: Vec<Descriptor> = Vec::new();
     if let (Mode::Add, Some(old)) = (options.mode, old) {
@@ -313,87 +223,6 @@ pub(super) fn index_of(
     index.set_media_type(Some(MediaType::ImageIndex));
     index.set_manifests(manifests);
     index
-}
-
-fn remove_leftovers(layout: &Path) -> io::Result<()> {
-    let mut directories = vec![layout.to_owned()];
-    for entry in fs_err::read_dir(layout.join("blobs"))? {
-        directories.push(entry?.path());
-    }
-    for directory in directories.iter().filter(|d| d.is_dir()) {
-        for entry in fs_err::read_dir(directory)? {
-            let entry = entry?;
-            if entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(TEMPORARY.as_bytes())
-            {
-                fs_err::remove_file(entry.path())?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Deletes blobs that nothing refers to. Where a document cannot be followed, nothing is deleted.
-fn remove_unreferenced(layout: &Path) -> Result<(), Error> {
-    let Some(index) = read_index(layout)? else {
-        return Ok(());
-    };
-    let mut kept = BTreeSet::new();
-    if !index.manifests().iter().all(|d| follow(layout, d, &mut kept, 0)) {
-        return Ok(());
-    }
-    let fault = |source| Error::Write {
-        path: layout.to_owned(),
-        source,
-    };
-    for algorithm in fs_err::read_dir(layout.join("blobs")).map_err(fault)? {
-        let algorithm = algorithm.map_err(fault)?;
-        for entry in fs_err::read_dir(algorithm.path()).map_err(fault)? {
-            let entry = entry.map_err(fault)?;
-            let name = format!(
-                "{}:{}",
-                algorithm.file_name().display(),
-                entry.file_name().display()
-            );
-            if name.parse::<Digest>().is_ok() && !kept.contains(&name) {
-                fs_err::remove_file(entry.path()).map_err(fault)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Collects what a descriptor leads to; false if some document cannot be read or is of an unknown type.
-fn follow(layout: &Path, descriptor: &Descriptor, kept: &mut BTreeSet<String>, depth: usize) -> bool {
-    let digest = descriptor.digest().to_string();
-    let Ok(parsed) = digest.parse::<Digest>() else {
-        return false;
-    };
-    if !kept.insert(digest) {
-        return true;
-    }
-    if depth > 4 || descriptor.size() > DOCUMENT_LIMIT {
-        return false;
-    }
-    let Ok(bytes) = fs_err::read(blob_path(layout, &parsed)) else {
-        return false;
-    };
-    match descriptor.media_type().to_string() {
-        index if is_index(&index) => ImageIndex::from_reader(&bytes[..]).is_ok_and(|index| {
-            index
-                .manifests()
-                .iter()
-                .all(|d| follow(layout, d, kept, depth + 1))
-        }),
-        manifest if is_manifest(&manifest) => ImageManifest::from_reader(&bytes[..]).is_ok_and(|manifest| {
-            kept.insert(manifest.config().digest().to_string());
-            kept.extend(manifest.layers().iter().map(|d| d.digest().to_string()));
-            true
-        }),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
