@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::json;
 
-use crate::scene::{Scene, answer, clean_error, password, tokens};
+use crate::scene::{Scene, answer, clean_error, each, password, tokens};
 use crate::support::{Access, Fault, Habits, IDENTITY, Location, StrictRegistry, TokenAccess, When};
 
 #[test]
@@ -46,7 +46,7 @@ fn tokens_are_had_for_what_is_done() {
 /// Tokens that end at any moment: each is good for so many requests, whatever those are.
 #[test]
 fn tokens_that_expire_in_mid_push_are_renewed() {
-    for uses in [3, 4, 5, 6] {
+    each([3, 4, 5, 6], |uses| {
         let scene = Scene::new(tokens(TokenAccess {
             uses: Some(uses),
             ..TokenAccess::default()
@@ -56,78 +56,88 @@ fn tokens_that_expire_in_mid_push_are_renewed() {
         scene.pulls();
         let asked = scene.registry.asked("GET", "/token").len();
         assert!(asked > 2, "{uses}: {asked}");
-    }
+    });
 }
 
 #[test]
 fn a_401_at_any_step_is_answered_with_a_new_token_and_the_whole_body() {
-    for (method, path, piece) in [
-        ("HEAD", "/blobs/sha256", None),
-        ("POST", "/blobs/uploads/", None),
-        ("PUT", "/blobs/uploads/", None),
-        ("PATCH", "/blobs/uploads/", Some(1)),
-        ("PUT", "/blobs/uploads/", Some(1)),
-        ("PUT", "/manifests/", None),
-    ] {
-        let scene = Scene::new(Habits {
-            piece,
-            ..tokens(TokenAccess::default())
-        });
-        scene.log_in(password());
-        let realm = format!("http://{}/token", scene.registry.address);
-        let challenge =
-            format!("Bearer realm=\"{realm}\",service=\"strict registry, loopback\",error=\"invalid_token\"");
-        let refusal = answer(401, &[("WWW-Authenticate", &challenge)]);
-        scene
-            .registry
-            .fault(method, path, When::Nth(1), Fault::Answer(refusal));
-        scene.pushes();
-        let tokens = scene.registry.asked("GET", "/token").len();
-        assert!(tokens >= 2, "{method} {path}: {tokens}");
-    }
+    each(
+        [
+            ("HEAD", "/blobs/sha256", None),
+            ("POST", "/blobs/uploads/", None),
+            ("PUT", "/blobs/uploads/", None),
+            ("PATCH", "/blobs/uploads/", Some(1)),
+            ("PUT", "/blobs/uploads/", Some(1)),
+            ("PUT", "/manifests/", None),
+        ],
+        |(method, path, piece)| {
+            let scene = Scene::new(Habits {
+                piece,
+                ..tokens(TokenAccess::default())
+            });
+            scene.log_in(password());
+            let realm = format!("http://{}/token", scene.registry.address);
+            let challenge = format!(
+                "Bearer realm=\"{realm}\",service=\"strict registry, loopback\",error=\"invalid_token\""
+            );
+            let refusal = answer(401, &[("WWW-Authenticate", &challenge)]);
+            scene
+                .registry
+                .fault(method, path, When::Nth(1), Fault::Answer(refusal));
+            scene.pushes();
+            let tokens = scene.registry.asked("GET", "/token").len();
+            assert!(tokens >= 2, "{method} {path}: {tokens}");
+        },
+    );
 }
 
 #[test]
 fn a_401_that_stays_is_told() {
-    for (method, path) in [
-        ("POST", "/blobs/uploads/"),
-        ("PUT", "/blobs/uploads/"),
-        ("PUT", "/manifests/"),
-    ] {
-        let scene = Scene::new(tokens(TokenAccess::default()));
-        scene.log_in(password());
-        let refusal = answer(401, &[]);
-        scene
-            .registry
-            .fault(method, path, When::Always, Fault::Answer(refusal));
-        let error = scene.refuses_to_push();
-        let hint = format!("hint: pyoci login {}", scene.registry.address);
-        assert!(error.contains(&hint), "{error}");
-    }
+    each(
+        [
+            ("POST", "/blobs/uploads/"),
+            ("PUT", "/blobs/uploads/"),
+            ("PUT", "/manifests/"),
+        ],
+        |(method, path)| {
+            let scene = Scene::new(tokens(TokenAccess::default()));
+            scene.log_in(password());
+            let refusal = answer(401, &[]);
+            scene
+                .registry
+                .fault(method, path, When::Always, Fault::Answer(refusal));
+            let error = scene.refuses_to_push();
+            let hint = format!("hint: pyoci login {}", scene.registry.address);
+            assert!(error.contains(&hint), "{error}");
+        },
+    );
 }
 
 #[test]
 fn the_right_challenge_is_found_among_several() {
-    for challenges in [
-        &["Negotiate", "{bearer}"][..],
-        &["{bearer}, Basic realm=\"x\""],
-        &["Basic realm=\"a, Bearer realm=b\", {bearer}"],
-        &[
-            "Digest qop=\"auth, auth-int\", nonce=\"a\\\"b\", algorithm=MD5",
-            "basic Realm=x",
-            "{bearer}",
+    each(
+        [
+            &["Negotiate", "{bearer}"][..],
+            &["{bearer}, Basic realm=\"x\""],
+            &["Basic realm=\"a, Bearer realm=b\", {bearer}"],
+            &[
+                "Digest qop=\"auth, auth-int\", nonce=\"a\\\"b\", algorithm=MD5",
+                "basic Realm=x",
+                "{bearer}",
+            ],
+            &["NTLM TlRMTVNTUAAB==, {bearer}"],
+            &["{bearer}", "Basic realm=\"x\""],
         ],
-        &["NTLM TlRMTVNTUAAB==, {bearer}"],
-        &["{bearer}", "Basic realm=\"x\""],
-    ] {
-        let scene = Scene::new(tokens(TokenAccess {
-            challenges: challenges.to_vec(),
-            ..TokenAccess::default()
-        }));
-        scene.log_in(password());
-        println!("{challenges:?}");
-        scene.pushes();
-    }
+        |challenges| {
+            let scene = Scene::new(tokens(TokenAccess {
+                challenges: challenges.to_vec(),
+                ..TokenAccess::default()
+            }));
+            scene.log_in(password());
+            println!("{challenges:?}");
+            scene.pushes();
+        },
+    );
 }
 
 #[test]
@@ -153,7 +163,7 @@ fn identity_tokens_become_tokens_and_go_to_the_realm_only() {
 
 #[test]
 fn wrong_credentials_are_told_with_what_to_do() {
-    for access in [Access::Basic, Access::Token(TokenAccess::default())] {
+    each([Access::Basic, Access::Token(TokenAccess::default())], |access| {
         for entry in [
             json!({ "username": "me", "password": "another" }),
             json!({ "identitytoken": "another" }),
@@ -172,7 +182,7 @@ fn wrong_credentials_are_told_with_what_to_do() {
             let asked = scene.registry.requests().len();
             assert!(asked <= 12 && sent <= 4, "{:#?}", scene.registry.requests());
         }
-    }
+    });
 }
 
 #[test]
@@ -190,7 +200,7 @@ fn what_is_public_needs_no_credentials() {
 
 #[test]
 fn a_realm_on_another_host_without_encryption_gets_no_credentials() {
-    for entry in [password(), json!({ "identitytoken": IDENTITY })] {
+    each([password(), json!({ "identitytoken": IDENTITY })], |entry| {
         let other = StrictRegistry::with(Habits {
             host: Ipv4Addr::new(127, 0, 0, 2),
             ..tokens(TokenAccess::default())
@@ -203,25 +213,28 @@ fn a_realm_on_another_host_without_encryption_gets_no_credentials() {
         let error = scene.refuses_to_pull("a/b:1");
         assert!(error.contains(&other.address.to_string()), "{error}");
         other.assert_no_credentials();
-    }
+    });
 }
 
 #[test]
 fn a_realm_that_is_none_is_told() {
-    for realm in [
-        "",
-        "file:///etc/passwd",
-        "/token",
-        "http://",
-        "ftp://127.0.0.1/token",
-    ] {
-        let scene = Scene::filled(tokens(TokenAccess {
-            realm: Some(realm.to_owned()),
-            ..TokenAccess::default()
-        }));
-        scene.log_in(password());
-        scene.refuses_to_pull("a/b:1");
-    }
+    each(
+        [
+            "",
+            "file:///etc/passwd",
+            "/token",
+            "http://",
+            "ftp://127.0.0.1/token",
+        ],
+        |realm| {
+            let scene = Scene::filled(tokens(TokenAccess {
+                realm: Some(realm.to_owned()),
+                ..TokenAccess::default()
+            }));
+            scene.log_in(password());
+            scene.refuses_to_pull("a/b:1");
+        },
+    );
 }
 
 /// What the realm answers is not trusted.
@@ -241,14 +254,14 @@ fn answers_that_are_no_tokens_are_told() {
     .into();
     answers.push(answer(200, &[]).body(vec![b' '; 3_000_000]));
     answers.extend([404, 400, 403, 302].map(|status| answer(status, &[])));
-    for response in answers {
+    each(answers, |response| {
         let scene = Scene::filled(tokens(TokenAccess::default()));
         scene.log_in(password());
         scene
             .registry
             .fault("GET", "=/token", When::Always, Fault::Answer(response));
         scene.refuses_to_pull("a/b:1");
-    }
+    });
 }
 
 #[test]
@@ -267,7 +280,7 @@ fn a_redirect_of_the_realm_takes_no_password_along() {
 
 #[test]
 fn an_upload_that_goes_on_elsewhere_takes_no_credentials_there() {
-    for access in [Access::Basic, Access::Token(TokenAccess::default())] {
+    each([Access::Basic, Access::Token(TokenAccess::default())], |access| {
         for piece in [None, Some(1)] {
             let storage = StrictRegistry::with(Habits {
                 host: Ipv4Addr::new(127, 0, 0, 2),
@@ -289,5 +302,5 @@ fn an_upload_that_goes_on_elsewhere_takes_no_credentials_there() {
             storage.assert_no_credentials();
             assert_eq!(storage.asked("PUT", "/blobs/uploads/").len(), 2);
         }
-    }
+    });
 }

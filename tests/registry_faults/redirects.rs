@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::scene::{Scene, answer, password, tokens};
+use crate::scene::{Scene, answer, each, password, tokens};
 use crate::support::{Access, Fault, Habits, TokenAccess, When};
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -19,7 +19,7 @@ fn to(place: &str, status: u16) -> Fault {
 
 #[test]
 fn blobs_are_had_at_another_host_without_credentials() {
-    for access in [Access::Basic, Access::Token(TokenAccess::default())] {
+    each([Access::Basic, Access::Token(TokenAccess::default())], |access| {
         for status in [301, 302, 303, 307, 308] {
             let scene = Scene::filled(Habits {
                 access: access.clone(),
@@ -48,7 +48,7 @@ fn blobs_are_had_at_another_host_without_credentials() {
             let range = port.requests()[0].request.header("range").map(str::to_owned);
             assert_eq!(range.as_deref(), Some("bytes=150000-"));
         }
-    }
+    });
 }
 
 #[test]
@@ -67,18 +67,21 @@ fn manifests_are_had_elsewhere_without_credentials() {
 /// A 401 of another host is no reason to tell it anything, nor to ask for a token again.
 #[test]
 fn another_host_that_wants_credentials_gets_none() {
-    for header in ["Basic realm=\"x\"", "Bearer realm=\"http://127.0.0.2:1/token\""] {
-        let scene = Scene::filled(tokens(TokenAccess::default()));
-        scene.log_in(password());
-        let other = scene.registry.twin(ELSEWHERE);
-        let place = format!("http://{}/x", other.address);
-        let path = scene.blob_path();
-        scene.registry.fault("GET", &path, When::Always, to(&place, 307));
-        let wants = Fault::Answer(answer(401, &[("WWW-Authenticate", header)]));
-        other.fault("GET", "/x", When::Always, wants);
-        scene.refuses_to_pull("a/b:1");
-        other.assert_no_credentials();
-    }
+    each(
+        ["Basic realm=\"x\"", "Bearer realm=\"http://127.0.0.2:1/token\""],
+        |header| {
+            let scene = Scene::filled(tokens(TokenAccess::default()));
+            scene.log_in(password());
+            let other = scene.registry.twin(ELSEWHERE);
+            let place = format!("http://{}/x", other.address);
+            let path = scene.blob_path();
+            scene.registry.fault("GET", &path, When::Always, to(&place, 307));
+            let wants = Fault::Answer(answer(401, &[("WWW-Authenticate", header)]));
+            other.fault("GET", "/x", When::Always, wants);
+            scene.refuses_to_pull("a/b:1");
+            other.assert_no_credentials();
+        },
+    );
 }
 
 #[test]
@@ -110,26 +113,29 @@ fn a_circle_ends() {
 
 #[test]
 fn redirects_to_itself_end_for_every_request() {
-    for (method, path, place) in [
-        ("GET", "=/v2/", "/v2/"),
-        ("GET", "/manifests/", "?again"),
-        ("GET", "/blobs/", ""),
-        ("HEAD", "/blobs/", ""),
-        ("POST", "/uploads/", ""),
-        ("PUT", "/uploads/", ""),
-        ("PUT", "/manifests/", ""),
-    ] {
-        let scene = Scene::filled(Habits::default());
-        scene.registry.content().repositories.clear();
-        println!("{method} {path}");
-        scene.registry.fault(method, path, When::Always, to(place, 307));
-        if method == "GET" && path != "=/v2/" {
-            scene.fill();
-            scene.refuses_to_pull("a/b:1");
-        } else {
-            scene.refuses_to_push();
-        }
-    }
+    each(
+        [
+            ("GET", "=/v2/", "/v2/"),
+            ("GET", "/manifests/", "?again"),
+            ("GET", "/blobs/", ""),
+            ("HEAD", "/blobs/", ""),
+            ("POST", "/uploads/", ""),
+            ("PUT", "/uploads/", ""),
+            ("PUT", "/manifests/", ""),
+        ],
+        |(method, path, place)| {
+            let scene = Scene::filled(Habits::default());
+            scene.registry.content().repositories.clear();
+            println!("{method} {path}");
+            scene.registry.fault(method, path, When::Always, to(place, 307));
+            if method == "GET" && path != "=/v2/" {
+                scene.fill();
+                scene.refuses_to_pull("a/b:1");
+            } else {
+                scene.refuses_to_push();
+            }
+        },
+    );
 }
 
 /// Each place is another.
@@ -148,27 +154,30 @@ fn a_spiral_ends() {
 
 #[test]
 fn redirects_to_nowhere_are_told() {
-    for place in [
-        "file:///etc/passwd",
-        "ftp://127.0.0.1/x",
-        "http://",
-        "http://[::1",
-        "http://127.0.0.1:1/x",
-        "gopher:x",
-        "",
-    ] {
-        let scene = Scene::filled(Habits::default());
-        println!("{place}");
-        let path = scene.blob_path();
-        scene.registry.fault("GET", &path, When::Always, to(place, 302));
-        scene.refuses_to_pull("a/b:1");
-    }
+    each(
+        [
+            "file:///etc/passwd",
+            "ftp://127.0.0.1/x",
+            "http://",
+            "http://[::1",
+            "http://127.0.0.1:1/x",
+            "gopher:x",
+            "",
+        ],
+        |place| {
+            let scene = Scene::filled(Habits::default());
+            println!("{place}");
+            let path = scene.blob_path();
+            scene.registry.fault("GET", &path, When::Always, to(place, 302));
+            scene.refuses_to_pull("a/b:1");
+        },
+    );
 }
 
 /// > 307, 308: the method and the body stay.
 #[test]
 fn an_upload_is_redirected_with_its_body_and_without_credentials() {
-    for status in [307, 308] {
+    each([307, 308], |status| {
         let scene = Scene::new(tokens(TokenAccess::default()));
         scene.log_in(password());
         let other = scene.registry.twin(ELSEWHERE);
@@ -179,5 +188,5 @@ fn an_upload_is_redirected_with_its_body_and_without_credentials() {
         scene.pushes();
         other.assert_no_credentials();
         other.assert_obeyed();
-    }
+    });
 }

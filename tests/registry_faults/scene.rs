@@ -217,6 +217,16 @@ pub fn clean_error(run: Run) -> String {
     stderr
 }
 
+/// Tests each case side by side: most of their time is spent waiting for the next try.
+pub fn each<T: Send>(cases: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        for case in cases {
+            let test = &test;
+            scope.spawn(move || test(case));
+        }
+    });
+}
+
 /// Bytes that nothing compresses, the same each time.
 pub fn noise(size: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;

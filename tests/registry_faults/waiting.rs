@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::scene::{Scene, answer};
+use crate::scene::{Scene, answer, each};
 use crate::support::{Fault, Habits, Response, When};
 
 /// The time that a pull takes of which the first request for the manifest gets an answer.
@@ -28,27 +28,30 @@ fn a_wait_that_is_asked_for_is_kept() {
             ("Retry-After", "Sun, 06 Nov 1994 08:49:39 GMT"),
         ],
     );
-    for response in [seconds, date] {
+    each([seconds, date], |response| {
         let waited = pull_after(response);
         assert!(waited >= Duration::from_secs(2), "{waited:?}");
         assert!(waited < Duration::from_secs(12), "{waited:?}");
-    }
+    });
 }
 
 #[test]
 fn a_wait_that_makes_no_sense_is_a_short_one() {
-    for value in [
-        "",
-        "0",
-        "-5",
-        "soon",
-        "1.5",
-        "Sun, 06 Nov 1994 08:49:37 GMT",
-        "Sun, 99 Nov 1994 99:99:99 GMT",
-    ] {
-        let waited = pull_after(answer(429, &[("Retry-After", value)]));
-        assert!(waited < Duration::from_secs(10), "{value}: {waited:?}");
-    }
+    each(
+        [
+            "",
+            "0",
+            "-5",
+            "soon",
+            "1.5",
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 99 Nov 1994 99:99:99 GMT",
+        ],
+        |value| {
+            let waited = pull_after(answer(429, &[("Retry-After", value)]));
+            assert!(waited < Duration::from_secs(10), "{value}: {waited:?}");
+        },
+    );
     let waited = pull_after(answer(429, &[]));
     assert!(waited < Duration::from_secs(10), "{waited:?}");
 }
@@ -73,7 +76,7 @@ fn nobody_waits_for_years() {
 
 #[test]
 fn statuses_that_pass_are_waited_for_everywhere() {
-    for status in [408, 429, 500, 502, 503, 504] {
+    each([408, 429, 500, 502, 503, 504], |status| {
         for (method, path) in [
             ("GET", "=/v2/"),
             ("HEAD", "/blobs/"),
@@ -91,39 +94,42 @@ fn statuses_that_pass_are_waited_for_everywhere() {
         let response = Fault::Answer(answer(status, &[]));
         scene.registry.fault("GET", &path, When::Nth(1), response);
         scene.pulls();
-    }
+    });
 }
 
 #[test]
 fn a_registry_that_stays_tired_is_asked_five_times() {
-    for (status, path) in [
-        (429, "=/v2/"),
-        (429, "/manifests/"),
-        (503, "/manifests/"),
-        (500, "/blobs/"),
-    ] {
-        let scene = Scene::filled(Habits::default());
-        let response = Fault::Answer(answer(status, &[]));
-        scene.registry.fault("GET", path, When::Always, response);
-        let error = scene.refuses_to_pull("a/b:1");
-        assert!(error.contains(&status.to_string()), "{error}");
-        assert!(status != 429 || error.contains("hint: "), "{error}");
-        let path = path.trim_start_matches('=');
-        let asked = scene.registry.asked("GET", path);
-        let tries = asked.iter().filter(|r| r.status == Some(status)).count();
-        assert!((5..=10).contains(&tries), "{asked:#?}");
-    }
+    each(
+        [
+            (429, "=/v2/"),
+            (429, "/manifests/"),
+            (503, "/manifests/"),
+            (500, "/blobs/"),
+        ],
+        |(status, path)| {
+            let scene = Scene::filled(Habits::default());
+            let response = Fault::Answer(answer(status, &[]));
+            scene.registry.fault("GET", path, When::Always, response);
+            let error = scene.refuses_to_pull("a/b:1");
+            assert!(error.contains(&status.to_string()), "{error}");
+            assert!(status != 429 || error.contains("hint: "), "{error}");
+            let path = path.trim_start_matches('=');
+            let asked = scene.registry.asked("GET", path);
+            let tries = asked.iter().filter(|r| r.status == Some(status)).count();
+            assert!((5..=10).contains(&tries), "{asked:#?}");
+        },
+    );
 }
 
 #[test]
 fn statuses_that_mean_it_are_not_asked_again() {
-    for status in [400, 403, 405, 410, 418, 451, 501, 505] {
+    each([400, 403, 405, 410, 418, 451, 501, 505], |status| {
         let scene = Scene::filled(Habits::default());
         let response = Fault::Answer(answer(status, &[]));
         scene.registry.fault("GET", "/manifests/", When::Always, response);
         scene.refuses_to_pull("a/b:1");
         assert_eq!(scene.registry.asked("GET", "/manifests/").len(), 1);
-    }
+    });
 }
 
 #[test]
