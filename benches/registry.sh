@@ -13,7 +13,7 @@ repository=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mkdir -p "${1:-$repository/target/registry}" && cd "${1:-$repository/target/registry}" && pwd)
 runs=${RUNS:-5}
 pyoci=${PYOCI:-$repository/target/release/pyoci}
-port=${PORT:-5127}
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 place=127.0.0.1:$port/bench/app
 export XDG_CACHE_HOME=$work/cache
 registry=
@@ -41,7 +41,10 @@ http: {addr: 127.0.0.1:$port}
 YAML
     docker-registry serve registry.yml >/dev/null 2>&1 &
     registry=$!
-    until python3 -c "import socket; socket.create_connection(('127.0.0.1', $port))" 2>/dev/null; do sleep 0.05; done
+    until python3 -c "import socket; socket.create_connection(('127.0.0.1', $port))" 2>/dev/null; do
+        kill -0 "$registry"
+        sleep 0.05
+    done
 }
 
 stop() {
