@@ -9,7 +9,7 @@ use crate::lock::Resolver;
 use crate::platform::Platform;
 use crate::project::settings::{self, BaseBlobs, Port, Settings};
 use crate::python::{ExtraName, GroupName};
-use crate::reference::Repository;
+use crate::reference::RegistryReference;
 use crate::registry;
 use crate::tree::Owner;
 
@@ -133,14 +133,14 @@ pub struct BuildArgs {
     #[arg(long, value_name = "HOW", value_parser = settings::base_blobs, help_heading = "Registry")]
     pub base_blobs: Option<BaseBlobs>,
     /// Repository that keeps finished layers and resolutions for other machines: --cache-from and --cache-to in one
-    #[arg(long, value_name = "REPO", value_parser = settings::repository, help_heading = "Registry", conflicts_with_all = ["cache_from", "cache_to"])]
-    pub cache: Option<Repository>,
+    #[arg(long, value_name = "REF", value_parser = settings::cache, help_heading = "Registry", conflicts_with_all = ["cache_from", "cache_to"])]
+    pub cache: Option<RegistryReference>,
     /// Repository in which finished layers and resolutions are looked for; can be repeated
-    #[arg(long, value_name = "REPO", value_parser = settings::repository, help_heading = "Registry")]
-    pub cache_from: Vec<Repository>,
+    #[arg(long, value_name = "REF", value_parser = settings::cache, help_heading = "Registry")]
+    pub cache_from: Vec<RegistryReference>,
     /// Repository to which finished layers and resolutions are written
-    #[arg(long, value_name = "REPO", value_parser = settings::repository, help_heading = "Registry")]
-    pub cache_to: Option<Repository>,
+    #[arg(long, value_name = "REF", value_parser = settings::cache, help_heading = "Registry")]
+    pub cache_to: Option<RegistryReference>,
     /// How registries are talked to.
     #[command(flatten)]
     pub registry: RegistryArgs,

@@ -80,7 +80,7 @@ pub(super) fn destinations(
 /// The source: a transport and a place, a layout or archive that is there, else a registry reference.
 pub(super) fn source_reference(text: &str, environment: &Environment) -> anyhow::Result<ImageReference> {
     let here = environment.working_directory.join(text);
-    if !has_transport(text) && here.is_dir() {
+    if !text.is_empty() && !has_transport(text) && here.is_dir() {
         return Ok(ImageReference::Layout(LayoutReference::at(&here)));
     }
     let mut reference: ImageReference = text.parse()?;

@@ -129,11 +129,14 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         let write = || destination.write(&closure, left_out.as_ref(), &build.tools());
         written.push(build.timings.step("write", &destination.to_string(), write)?);
     }
-    if let Some(repository) = &build.project.settings.cache_to {
-        let publish = || shared_cache::publish(repository, &written, &build.tools());
+    if let Some(place) = &build.project.settings.cache_to {
+        let publish = || shared_cache::publish(place, &written, &build.tools());
         // The image is where it should be; the cache costs later builds time, not this one its success.
         if let Err(error) = build.timings.step("cache", "", publish) {
-            progress.warn(format!("the cache in {repository} was not written: {error:#}"));
+            progress.warn(format!(
+                "the cache in {} was not written: {error:#}",
+                place.repository
+            ));
         }
     }
     order.files.write(&index, &closure, &written)?;

@@ -1,9 +1,9 @@
 //! `--cache-from` and `--cache-to`: what a store knows, kept in a repository of a registry for other machines.
 //!
-//! Every key is a tag of the repository. Its manifest has the note as its config, and the layer that the note tells of,
+//! Every key is a tag of the repository, after the tag of the reference if that has one. Its manifest has the note as its config, and the layer that the note tells of,
 //! if it tells of one, as its only layer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
@@ -30,29 +30,36 @@ const NOTE: &str = "application/vnd.pyoci.note.v1+json";
 /// A repository whose tags are the keys of a store.
 #[derive(Debug)]
 pub(super) struct SharedCache {
-    repositories: Vec<Repository>,
+    places: Vec<RegistryReference>,
     client: Client,
     store: Store,
     progress: Progress,
     /// Where each key was found.
     found: Mutex<BTreeMap<Digest, Repository>>,
+    /// Repositories that could not be asked: once is enough.
+    away: Mutex<BTreeSet<Repository>>,
 }
 
 impl SharedCache {
-    /// A cache that is read from repositories, the first that knows a key wins. Layers are kept in the store once they are
+    /// A cache that is read from several places, the first that knows a key wins. Layers are kept in the store once they are
     /// opened.
-    pub fn new(repositories: Vec<Repository>, client: &Client, store: &Store, progress: &Progress) -> Self {
+    pub fn new(places: Vec<RegistryReference>, client: &Client, store: &Store, progress: &Progress) -> Self {
         Self {
-            repositories,
+            places,
             client: client.clone(),
             store: store.clone(),
             progress: progress.clone(),
             found: Mutex::default(),
+            away: Mutex::default(),
         }
     }
 
-    fn ask(&self, repository: &Repository, key: &Digest) -> Option<Vec<u8>> {
-        let manifest = match self.client.find_tag(repository, key.hex()) {
+    fn ask(&self, place: &RegistryReference, key: &Digest) -> Option<Vec<u8>> {
+        let (repository, tag) = (&place.repository, tag(place, key));
+        if self.away.lock().ok()?.contains(repository) {
+            return None;
+        }
+        let manifest = match self.client.find_tag(repository, &tag) {
             Ok(manifest) => manifest?,
             Err(error) => {
                 self.unreachable(repository, &error);
@@ -72,25 +79,36 @@ impl SharedCache {
         let note = read();
         if note.is_none() {
             self.progress
-                .warn(format!("{repository}:{} is no entry of a cache", key.hex()));
+                .warn(format!("{repository}:{tag} is no entry of a cache"));
         }
         note
     }
 
     fn unreachable(&self, repository: &Repository, error: &dyn fmt::Display) {
+        if let Ok(mut away) = self.away.lock() {
+            away.insert(repository.clone());
+        }
         self.progress
-            .warn(format!("the cache in {repository} was not asked: {error}"));
+            .warn(format!("the cache in {repository} is not asked: {error}"));
+    }
+}
+
+/// The tag that stands for a key.
+fn tag(place: &RegistryReference, key: &Digest) -> String {
+    match &place.tag {
+        Some(tag) => format!("{tag}-{}", key.hex()),
+        None => key.hex().to_owned(),
     }
 }
 
 impl Remote for SharedCache {
     fn memo(&self, key: &Digest) -> Option<Vec<u8>> {
-        let (repository, note) = self
-            .repositories
+        let (place, note) = self
+            .places
             .iter()
-            .find_map(|repository| Some((repository, self.ask(repository, key)?)))?;
+            .find_map(|place| Some((place, self.ask(place, key)?)))?;
         if let Ok(mut found) = self.found.lock() {
-            found.insert(key.clone(), repository.clone());
+            found.insert(key.clone(), place.repository.clone());
         }
         Some(note)
     }
@@ -98,7 +116,8 @@ impl Remote for SharedCache {
     fn blob(&self, key: &Digest, descriptor: &Descriptor) -> Option<Blob> {
         let found = self.found.lock().ok()?.get(key).cloned();
         // A note of an earlier build, whose layer has left the store: any of the repositories may have it.
-        let repositories = found.map_or_else(|| self.repositories.clone(), |repository| vec![repository]);
+        let all = || self.places.iter().map(|place| place.repository.clone()).collect();
+        let repositories: Vec<_> = found.map_or_else(all, |repository| vec![repository]);
         let repository = repositories.into_iter().find(|repository| {
             self.client
                 .has_blob(repository, &descriptor.digest)
@@ -110,13 +129,14 @@ impl Remote for SharedCache {
 
 /// Writes all that a build used to a repository. What is there already is not sent, and what the image's own push has
 /// brought to the same registry is mounted.
-pub(super) fn publish(repository: &Repository, written: &[Written], tools: &Tools) -> anyhow::Result<()> {
+pub(super) fn publish(place: &RegistryReference, written: &[Written], tools: &Tools) -> anyhow::Result<()> {
     let Tools {
         store,
         registries: client,
         progress,
         ..
     } = tools;
+    let repository = &place.repository;
     let neighbour = written
         .iter()
         .filter_map(|w| Some(&w.pushed.as_ref()?.0))
@@ -131,13 +151,14 @@ pub(super) fn publish(repository: &Repository, written: &[Written], tools: &Tool
             _ => layer,
         });
         let entry = entry(note, layer)?;
-        let there = client.tag_digest(repository, key.hex())?;
+        let tag = tag(place, key);
+        let there = client.tag_digest(repository, &tag)?;
         if there.as_ref() == Some(entry.digest()) {
             continue;
         }
         let reference = RegistryReference {
             repository: repository.clone(),
-            tag: Some(key.hex().to_owned()),
+            tag: Some(tag),
             digest: None,
         };
         sent += sink::registry::write(&entry, &reference, &[], client, progress)?

@@ -2,8 +2,8 @@
 
 use super::Settings;
 use super::value::{
-    SettingError, base_blobs, boolean, command, compression, map, owner, path, paths, port, python,
-    repository, resolver, text, texts, variables, workdir,
+    SettingError, base_blobs, boolean, cache, command, compression, map, owner, path, paths, port, python,
+    resolver, text, texts, variables, workdir,
 };
 use crate::project::document::{Node, Value};
 
@@ -135,11 +135,11 @@ impl Settings {
             "push" => self.push = one_or_more(node)?,
             "base-blobs" => self.base_blobs = Some(base_blobs(&text(node)?)?),
             "cache" => {
-                self.cache_from = vec![repository(&text(node)?)?];
-                self.cache_to = Some(repository(&text(node)?)?);
+                self.cache_from = vec![cache(&text(node)?)?];
+                self.cache_to = Some(cache(&text(node)?)?);
             }
-            "cache-from" => self.cache_from = super::value::list(node, |item| repository(&text(item)?))?,
-            "cache-to" => self.cache_to = Some(repository(&text(node)?)?),
+            "cache-from" => self.cache_from = super::value::list(node, |item| cache(&text(item)?))?,
+            "cache-to" => self.cache_to = Some(cache(&text(node)?)?),
             "locked" => self.locked = Some(boolean(node)?),
             "offline" => self.offline = Some(boolean(node)?),
             "debian-mirror" => self.debian_mirror = Some(text(node)?),

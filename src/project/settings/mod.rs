@@ -13,12 +13,12 @@ use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::platform::Platform;
 use crate::python::{ExtraName, GroupName};
-use crate::reference::Repository;
+use crate::reference::RegistryReference;
 use crate::tree::Owner;
 
 pub use keys::KEYS;
 pub use value::{
-    BaseBlobs, Port, SettingError, base_blobs, compression, owner, python, repository, resolver, split_words,
+    BaseBlobs, Port, SettingError, base_blobs, cache, compression, owner, python, resolver, split_words,
     workdir,
 };
 
@@ -83,9 +83,9 @@ pub struct Settings {
     /// What becomes of the base's blobs in layouts.
     pub base_blobs: Option<BaseBlobs>,
     /// Repositories in which finished layers and resolutions are looked for.
-    pub cache_from: Vec<Repository>,
+    pub cache_from: Vec<RegistryReference>,
     /// The repository to which they are written.
-    pub cache_to: Option<Repository>,
+    pub cache_to: Option<RegistryReference>,
     /// Whether resolving is forbidden: there must be a lock.
     pub locked: Option<bool>,
     /// Whether the network is forbidden.

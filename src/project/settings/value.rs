@@ -8,7 +8,7 @@ use std::str::FromStr;
 use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::project::document::{Node, Value};
-use crate::reference::{RegistryReference, Repository};
+use crate::reference::{ReferenceError, RegistryReference};
 use crate::tree::Owner;
 
 /// What is wrong with a setting's value.
@@ -56,17 +56,15 @@ pub fn base_blobs(text: &str) -> Result<BaseBlobs, SettingError> {
     }
 }
 
-/// A repository of a registry, without tag or digest.
-pub fn repository(text: &str) -> Result<Repository, SettingError> {
+/// A place for a shared cache: a repository of a registry, and a tag that tells several caches in it apart.
+pub fn cache(text: &str) -> Result<RegistryReference, SettingError> {
     let parsed = text.strip_prefix("docker://").unwrap_or(text).parse();
-    match parsed {
-        Ok(RegistryReference {
-            repository,
-            tag: None,
-            digest: None,
-        }) => Ok(repository),
-        Ok(_) => fail(format!("`{text}` has a tag or digest: a repository is expected")),
-        Err(error) => fail(error.to_string()),
+    let reference: RegistryReference = parsed.or_else(|error: ReferenceError| fail(error.to_string()))?;
+    // The tags of entries are this one, a dash and 64 digits: 128 characters at most.
+    match &reference.tag {
+        _ if reference.digest.is_some() => fail(format!("`{text}` has a digest: a cache changes")),
+        Some(tag) if tag.len() > 63 => fail(format!("the tag of `{text}` is longer than 63 characters")),
+        _ => Ok(reference),
     }
 }
 
