@@ -47,6 +47,24 @@ pub enum Error {
         /// The command that locks again.
         mend: &'static str,
     },
+    /// The lock is of a workspace that the project does not belong to.
+    #[error("{} is not the lock of {}: it is of {}", .lock.display(), .project.display(), .members.join(", "))]
+    NotMember {
+        /// The lock file.
+        lock: PathBuf,
+        /// The project's directory.
+        project: PathBuf,
+        /// The members of its workspace.
+        members: Vec<String>,
+    },
+    /// Two things are asked for that the project declares as conflicts.
+    #[error("{first} and {second} exclude each other")]
+    Conflict {
+        /// The first, e.g. ``extra `cpu` of demo``.
+        first: String,
+        /// The second.
+        second: String,
+    },
     /// A requirements file is missing or malformed.
     #[error(transparent)]
     Requirements(crate::python::requirements::Error),
@@ -325,6 +343,10 @@ impl Error {
             } if known.is_empty() => {
                 let again = format!("lock again with the {kind} included");
                 return (place == "the lock").then_some(again);
+            }
+            Self::Conflict { .. } => "choose one of them: the lock has no versions for both",
+            Self::NotMember { .. } => {
+                "build a member of it, or add the project to `[tool.uv.workspace] members`"
             }
             Self::Unread { export, .. } => return Some(format!("run `{export}`")),
             Self::Stale { mend, .. } => return Some(format!("run `{mend}`")),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, Lock, Request, pylock};
+use super::{Error, Lock, Request, pylock, uv_lock};
 use crate::python::Target;
 use crate::tools::Tools;
 
@@ -66,11 +66,11 @@ impl LockFormat {
     }
 }
 
-/// Reads a lock file of any known format. What depends on the target is already decided in what uv's gives.
+/// Reads a lock file of any known format. That of a `uv.lock` has only what the request needs on the target.
 pub(super) fn read(
     path: &Path,
     request: &Request,
-    _target: &Target,
+    target: &Target,
     _tools: &Tools<'_>,
 ) -> Result<Lock, Error> {
     let text = fs_err::read_to_string(path).map_err(|source| Error::read(path, source))?;
@@ -83,8 +83,7 @@ pub(super) fn read(
     };
     match format {
         LockFormat::Pylock => pylock::parse(&text, path, pylock::Hashes::Required),
-        // Without `--no-dev` the development tools would be locked as if the app needed them.
-        LockFormat::Uv => unread("uv export --format pylock.toml --no-dev -o pylock.toml"),
+        LockFormat::Uv => uv_lock::read(&text, path, request, target),
         LockFormat::Poetry => unread(
             "poetry export -f requirements.txt -o requirements.lock.txt` and build with `-r requirements.lock.txt",
         ),

@@ -16,7 +16,9 @@ mod resolve;
 mod select;
 mod settings;
 mod simple;
+mod text;
 mod uv;
+mod uv_lock;
 mod write;
 
 use std::collections::BTreeSet;

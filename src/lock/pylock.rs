@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
 
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
+use super::text::Text;
 use super::{Artifact, Content, Error, Location, Lock, Package, Vcs};
 use crate::digest::{Algorithm, Digest};
 use crate::python::{ExtraName, GroupName, Marker, PackageName, SdistFilename, WheelFilename};
@@ -104,74 +104,32 @@ struct RawArtifact {
 
 /// Reads the text of a lock file that is, or could be, at `path`.
 pub(super) fn parse(text: &str, path: &Path, hashes: Hashes) -> Result<Lock, Error> {
-    let reader = Reader { text, path, hashes };
-    let raw: RawLock = toml::from_str(text).map_err(|e| {
-        let at = e.span().map_or(0, |span| span.start);
-        reader.fault(at, e.message())
-    })?;
-    reader.lock(raw)
+    let text = Text { text, path };
+    let raw = text.toml()?;
+    Reader { text, hashes }.lock(raw)
 }
 
-/// The text being read, for errors with a line.
+/// The text being read, and what is asked of it.
 struct Reader<'a> {
-    text: &'a str,
-    path: &'a Path,
+    text: Text<'a>,
     hashes: Hashes,
 }
 
 impl Reader<'_> {
-    fn fault(&self, at: usize, problem: impl Into<String>) -> Error {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        Error::LockFile {
-            path: self.path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            problem: problem.into(),
-        }
-    }
-
-    fn value<T: FromStr<Err: std::fmt::Display>>(&self, raw: &Spanned<String>) -> Result<T, Error> {
-        let text = raw.get_ref();
-        text.parse().map_err(|e: T::Err| {
-            let problem = e.to_string();
-            // Some say only what they expected.
-            let named = if problem.contains(text.as_str()) {
-                problem
-            } else {
-                format!("`{text}`: {problem}")
-            };
-            self.fault(raw.span().start, named)
-        })
-    }
-
-    fn values<T, C>(&self, raw: &[Spanned<String>]) -> Result<C, Error>
-    where
-        T: FromStr<Err: std::fmt::Display>,
-        C: FromIterator<T>,
-    {
-        raw.iter().map(|v| self.value(v)).collect()
-    }
-
-    fn optional<T: FromStr<Err: std::fmt::Display>>(
-        &self,
-        raw: Option<&Spanned<String>>,
-    ) -> Result<Option<T>, Error> {
-        raw.map(|v| self.value(v)).transpose()
-    }
-
     fn lock(&self, raw: RawLock) -> Result<Lock, Error> {
         // > If the major version is not supported, tools MUST raise an error; an unknown minor version SHOULD warn.
         let version = raw.lock_version.get_ref();
         if version.split('.').next() != Some("1") {
             let problem = format!("lock-version {version} is not supported (1.0 is)");
-            return Err(self.fault(raw.lock_version.span().start, problem));
+            return Err(self.text.fault(raw.lock_version.span().start, problem));
         }
         let packages = raw.packages.iter().map(|p| self.package(p));
         Ok(Lock {
-            environments: self.values::<Marker, _>(&raw.environments)?,
-            requires_python: self.optional(raw.requires_python.as_ref())?,
-            extras: self.values::<ExtraName, _>(&raw.extras)?,
-            groups: self.values::<GroupName, _>(&raw.dependency_groups)?,
-            default_groups: self.values::<GroupName, _>(&raw.default_groups)?,
+            environments: self.text.values::<Marker, _>(&raw.environments)?,
+            requires_python: self.text.optional(raw.requires_python.as_ref())?,
+            extras: self.text.values::<ExtraName, _>(&raw.extras)?,
+            groups: self.text.values::<GroupName, _>(&raw.dependency_groups)?,
+            default_groups: self.text.values::<GroupName, _>(&raw.default_groups)?,
             packages: packages.collect::<Result<_, _>>()?,
             created_by: raw.created_by,
         })
@@ -179,13 +137,13 @@ impl Reader<'_> {
 
     fn package(&self, spanned: &Spanned<RawPackage>) -> Result<Package, Error> {
         let raw = spanned.get_ref();
-        let name: PackageName = self.value(&raw.name)?;
+        let name: PackageName = self.text.value(&raw.name)?;
         let content = self.content(raw, spanned.span().start, &name)?;
         let package = Package {
-            version: self.optional(raw.version.as_ref())?,
-            marker: self.optional(raw.marker.as_ref())?,
-            requires_python: self.optional(raw.requires_python.as_ref())?,
-            index: self.optional::<Url>(raw.index.as_ref())?,
+            version: self.text.optional(raw.version.as_ref())?,
+            marker: self.text.optional(raw.marker.as_ref())?,
+            requires_python: self.text.optional(raw.requires_python.as_ref())?,
+            index: self.text.optional::<Url>(raw.index.as_ref())?,
             name,
             content,
         };
@@ -205,12 +163,12 @@ impl Reader<'_> {
             0 => {
                 let problem =
                     format!("package `{name}` has no files (wheels, sdist, archive, directory or vcs)");
-                return Err(self.fault(at, problem));
+                return Err(self.text.fault(at, problem));
             }
             1 => {}
             _ => {
                 let problem = format!("package `{name}` has sources that exclude each other");
-                return Err(self.fault(at, problem));
+                return Err(self.text.fault(at, problem));
             }
         }
         if let Some(archive) = &raw.archive {
@@ -221,7 +179,7 @@ impl Reader<'_> {
         }
         if let Some(directory) = &raw.directory {
             return Ok(Content::Directory {
-                path: self.absolute(&directory.path),
+                path: self.text.absolute(&directory.path),
                 editable: directory.editable,
                 subdirectory: self.subdirectory(directory.subdirectory.as_ref())?,
             });
@@ -242,14 +200,14 @@ impl Reader<'_> {
         // > The exact commit ID for the repository. It MUST be an immutable identifier of a commit.
         if commit.len() < 7 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
             let problem = format!("package `{name}`: `{}` is not a commit", commit.escape_debug());
-            return Err(self.fault(raw.commit_id.span().start, problem));
+            return Err(self.text.fault(raw.commit_id.span().start, problem));
         }
         let location = match (&raw.url, &raw.path) {
-            (Some(url), _) => Location::Url(self.value(url)?),
-            (None, Some(path)) => Location::Path(self.absolute(path)),
+            (Some(url), _) => Location::Url(self.text.value(url)?),
+            (None, Some(path)) => Location::Path(self.text.absolute(path)),
             (None, None) => {
                 let problem = format!("package `{name}`: vcs has neither url nor path");
-                return Err(self.fault(spanned.span().start, problem));
+                return Err(self.text.fault(spanned.span().start, problem));
             }
         };
         Ok(Vcs {
@@ -266,17 +224,12 @@ impl Reader<'_> {
         let at = spanned.span().start;
         // > `path` is required if `url` is not specified; tools MAY choose which to use when both are there.
         let location = match (&raw.path, &raw.url) {
-            (_, Some(url)) => match self.value::<Url>(url)? {
-                url if url.scheme() == "file" => Location::Path(
-                    url.to_file_path()
-                        .map_err(|()| self.fault(at, format!("{url} is not on this machine")))?,
-                ),
-                url if matches!(url.scheme(), "http" | "https") => Location::Url(url),
-                url => return Err(self.fault(at, format!("{}: URLs cannot be fetched", url.scheme()))),
-            },
-            (Some(path), None) => Location::Path(self.absolute(path.get_ref())),
+            (_, Some(url)) => self.text.place(url)?,
+            (Some(path), None) => Location::Path(self.text.absolute(path.get_ref())),
             (None, None) => {
-                return Err(self.fault(at, format!("a file of `{package}` has neither url nor path")));
+                return Err(self
+                    .text
+                    .fault(at, format!("a file of `{package}` has neither url nor path")));
             }
         };
         let name = match &raw.name {
@@ -285,7 +238,7 @@ impl Reader<'_> {
         };
         if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
             let problem = format!("`{}` is not a file name", name.escape_debug());
-            return Err(self.fault(at, problem));
+            return Err(self.text.fault(at, problem));
         }
         Ok(Artifact {
             hashes: self.hashes(raw, at, &name)?,
@@ -304,11 +257,11 @@ impl Reader<'_> {
                 continue;
             };
             let digest = Digest::new(algorithm, &hex.get_ref().to_ascii_lowercase());
-            digests.push(digest.map_err(|e| self.fault(hex.span().start, e.to_string()))?);
+            digests.push(digest.map_err(|e| self.text.fault(hex.span().start, e.to_string()))?);
         }
         if digests.is_empty() && self.hashes == Hashes::Required {
             let problem = format!("{name} has no sha256, sha384 or sha512 hash");
-            return Err(self.fault(at, problem));
+            return Err(self.text.fault(at, problem));
         }
         Ok(digests)
     }
@@ -317,25 +270,11 @@ impl Reader<'_> {
         let Content::Files { wheels, sdist } = &package.content else {
             return Ok(());
         };
-        for (artifact, raw) in wheels.iter().zip(&raw.wheels) {
-            // Indexes still list wheels from before names had a standard; nothing selects those.
-            let Ok(wheel) = artifact.name.parse::<WheelFilename>() else {
-                continue;
-            };
-            let version = package.version.as_ref().unwrap_or(&wheel.version);
-            if wheel.name != package.name || wheel.version != *version {
-                let problem = format!("{} is not a wheel of {} {version}", artifact.name, package.name);
-                return Err(self.fault(raw.span().start, problem));
+        let files = wheels.iter().zip(&raw.wheels).chain(sdist.iter().zip(&raw.sdist));
+        for (artifact, raw) in files {
+            if let Some(problem) = misnamed(artifact, package) {
+                return Err(self.text.fault(raw.span().start, problem));
             }
-        }
-        if let (Some(artifact), Some(raw), Some(version)) = (sdist, &raw.sdist, &package.version)
-            && SdistFilename::parse(&artifact.name, &package.name).is_ok_and(|s| s.version != *version)
-        {
-            let problem = format!(
-                "{} is not a source distribution of {} {version}",
-                artifact.name, package.name
-            );
-            return Err(self.fault(raw.span().start, problem));
         }
         Ok(())
     }
@@ -345,16 +284,32 @@ impl Reader<'_> {
         let inside = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
         if !Path::new(raw.get_ref()).components().all(inside) {
             let problem = format!("subdirectory `{}` leaves its project", raw.get_ref());
-            return Err(self.fault(raw.span().start, problem));
+            return Err(self.text.fault(raw.span().start, problem));
         }
         Ok(Some(raw.get_ref().clone()))
     }
+}
 
-    /// > Relative paths MUST be relative to the location of the lock file.
-    fn absolute(&self, path: &str) -> PathBuf {
-        let directory = self.path.parent().unwrap_or(Path::new(""));
-        normal(&directory.join(path))
+/// What is wrong with the name of a file of an index, if it is not one of the package.
+pub(super) fn misnamed(artifact: &Artifact, package: &Package) -> Option<String> {
+    let Package { name, version, .. } = package;
+    // Indexes still list wheels from before names had a standard; nothing selects those.
+    if let Ok(wheel) = artifact.name.parse::<WheelFilename>() {
+        let version = version.as_ref().unwrap_or(&wheel.version);
+        let is_right = wheel.name == *name && wheel.version == *version;
+        return (!is_right).then(|| format!("{} is not a wheel of {name} {version}", artifact.name));
     }
+    let (sdist, version) = (
+        SdistFilename::parse(&artifact.name, name).ok()?,
+        version.as_ref()?,
+    );
+    let problem = || {
+        format!(
+            "{} is not a source distribution of {name} {version}",
+            artifact.name
+        )
+    };
+    (sdist.version != *version).then(problem)
 }
 
 /// The path without `.` and, where a component stands before it, `..`.

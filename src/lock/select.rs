@@ -95,9 +95,7 @@ impl Lock {
         } else {
             groups
         };
-        check_known("the lock", "extra", extras, &self.extras)?;
-        let known = self.groups.union(&self.default_groups).cloned().collect();
-        check_known("the lock", "dependency group", groups, &known)?;
+        self.check_asked(extras, groups)?;
         self.check_target(target)?;
         let environment = MarkerEnvironment::of(target);
         let tags = Tags::of(target);
@@ -124,7 +122,19 @@ impl Lock {
             .collect()
     }
 
-    fn check_target(&self, target: &Target) -> Result<(), Error> {
+    /// Fails if the lock does not know one of the extras or dependency groups.
+    pub(super) fn check_asked(
+        &self,
+        extras: &BTreeSet<ExtraName>,
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<(), Error> {
+        check_known("the lock", "extra", extras, &self.extras)?;
+        let known = self.groups.union(&self.default_groups).cloned().collect();
+        check_known("the lock", "dependency group", groups, &known)
+    }
+
+    /// Fails if the lock is not for the target.
+    pub(super) fn check_target(&self, target: &Target) -> Result<(), Error> {
         // > If `requires-python` is specified, check that the environment's version meets it; else raise an error.
         if let Some(requires) = self.requires_python.as_ref().filter(|r| !contains(r, target)) {
             return Err(Error::LockPython {

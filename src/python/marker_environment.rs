@@ -27,6 +27,9 @@ pub enum Selection<'a> {
     /// For requirements and package metadata: the marker holds if it does with `extra` as any of these; with `extra`
     /// as the empty text if there is none.
     Extras(&'a BTreeSet<ExtraName>),
+    /// For uv's lock files: `extra` has all these values at once, `==` asks whether it has one and `!=` whether it has
+    /// it not.
+    Active(&'a BTreeSet<ExtraName>),
     /// For lock files (PEP 751): the sets `extras` and `dependency_groups`; there is no `extra`.
     Lock {
         /// The extras that the user asked for.
@@ -36,11 +39,12 @@ pub enum Selection<'a> {
     },
 }
 
-/// One evaluation: `extra` has one value or none.
+/// One evaluation: `extra` has one value or none, or is a set.
 #[derive(Clone, Copy)]
 struct Evaluation<'a> {
     environment: &'a MarkerEnvironment,
     extra: Option<&'a str>,
+    active: Option<&'a BTreeSet<ExtraName>>,
     sets: Option<(&'a BTreeSet<ExtraName>, &'a BTreeSet<GroupName>)>,
 }
 
@@ -88,9 +92,15 @@ impl Marker {
         let evaluation = |extra, sets| Evaluation {
             environment,
             extra,
+            active: None,
             sets,
         };
         match selection {
+            Selection::Active(extras) => Evaluation {
+                active: Some(extras),
+                ..evaluation(None, None)
+            }
+            .holds(&self.0),
             Selection::Lock { extras, groups } => evaluation(None, Some((extras, groups))).holds(&self.0),
             Selection::Extras(extras) if extras.is_empty() => evaluation(Some(""), None).holds(&self.0),
             Selection::Extras(extras) => {
@@ -147,6 +157,18 @@ impl<'a> Evaluation<'a> {
     /// side is taken as text, also if it is the name of a variable.
     fn compare(self, comparison: &Comparison) -> Result<bool, MarkerError> {
         let operator = comparison.operator;
+        if let Some(active) = self.active
+            && let (Operand::Variable(Variable::Extra), Operand::Text(extra))
+            | (Operand::Text(extra), Operand::Variable(Variable::Extra)) =
+                (&comparison.left, &comparison.right)
+        {
+            let is_active = active.iter().any(|name| name.as_str() == extra);
+            return match operator {
+                MarkerOperator::Version(Operator::Equal) => Ok(is_active),
+                MarkerOperator::Version(Operator::NotEqual) => Ok(!is_active),
+                _ => Err(undefined("extra", operator, extra)),
+            };
+        }
         match (&comparison.left, &comparison.right) {
             (Operand::Variable(variable), right) => {
                 let right = match right {
