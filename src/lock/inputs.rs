@@ -124,6 +124,11 @@ pub(super) fn check_project(request: &Request) -> Result<(), Error> {
         return Ok(());
     };
     let path = request.directory.join(file);
+    let place = path.display().to_string();
+    // setup.py and setup.cfg have extras that only their backend knows, and no groups.
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        return check_known(&place, "dependency group", &request.groups, &BTreeSet::new());
+    }
     let text = read(&path)?;
     let fault = |error: TableError| Error::LockFile {
         path: path.clone(),
@@ -132,7 +137,6 @@ pub(super) fn check_project(request: &Request) -> Result<(), Error> {
     };
     let extras = ProjectTable::extras(&text).map_err(fault)?;
     let groups = DependencyGroups::parse(&text).map_err(fault)?;
-    let place = path.display().to_string();
     // A build backend may know more extras.
     let is_dynamic = extras.is_empty() && text.contains("optional-dependencies");
     if !is_dynamic {
@@ -198,6 +202,25 @@ fn leading_name(line: &str) -> Option<PackageName> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn projects_of_setup_py_are_not_read_as_toml() {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(
+            directory.path().join("setup.py"),
+            "from setuptools import setup\nsetup()\n",
+        )
+        .unwrap();
+        let mut request = Request {
+            directory: directory.path().to_owned(),
+            pyproject: Some("setup.py".into()),
+            extras: ["web".parse().unwrap()].into(),
+            ..Request::default()
+        };
+        check_project(&request).unwrap();
+        request.groups.insert("dev".parse().unwrap());
+        assert!(matches!(check_project(&request), Err(Error::Unknown { .. })));
+    }
 
     #[test]
     fn included_files_count_too_and_each_once() {
