@@ -27,14 +27,6 @@ pub enum Error {
         /// What is wrong there.
         problem: String,
     },
-    /// A lock file of a format that is known and not read.
-    #[error("{} is not read yet", .path.display())]
-    Unread {
-        /// The lock file.
-        path: PathBuf,
-        /// A command that turns it into something that is read.
-        export: &'static str,
-    },
     /// The project has changed since it was locked.
     #[error("{} no longer fits {}: {}", .lock.display(), .project.display(), .differences.join("; "))]
     Stale {
@@ -348,7 +340,6 @@ impl Error {
             Self::NotMember { .. } => {
                 "build a member of it, or add the project to `[tool.uv.workspace] members`"
             }
-            Self::Unread { export, .. } => return Some(format!("run `{export}`")),
             Self::Stale { mend, .. } => return Some(format!("run `{mend}`")),
             Self::Unknown { known, .. } => return Some(format!("it has: {}", known.join(", "))),
             Self::LockPython { .. } | Self::LockEnvironment { .. } | Self::PackagePython { .. } => {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, Lock, Request, pylock, uv_lock};
+use super::{Error, Lock, Request, pdm_lock, pipfile_lock, poetry_lock, pylock, uv_lock};
 use crate::python::Target;
 use crate::tools::Tools;
 
@@ -71,26 +71,16 @@ pub(super) fn read(
     path: &Path,
     request: &Request,
     target: &Target,
-    _tools: &Tools<'_>,
+    tools: &Tools<'_>,
 ) -> Result<Lock, Error> {
     let text = fs_err::read_to_string(path).map_err(|source| Error::read(path, source))?;
     let format = LockFormat::of_name(path).unwrap_or_else(|| LockFormat::of_text(&text));
-    let unread = |export| {
-        Err(Error::Unread {
-            path: shown(path, request),
-            export,
-        })
-    };
     match format {
         LockFormat::Pylock => pylock::parse(&text, path, pylock::Hashes::Required),
         LockFormat::Uv => uv_lock::read(&text, path, request, target),
-        LockFormat::Poetry => unread(
-            "poetry export -f requirements.txt -o requirements.lock.txt` and build with `-r requirements.lock.txt",
-        ),
-        LockFormat::Pdm => unread("pdm export --format pylock -o pylock.toml"),
-        LockFormat::Pipfile => unread(
-            "pipenv requirements --hash > requirements.lock.txt` and build with `-r requirements.lock.txt",
-        ),
+        LockFormat::Poetry => poetry_lock::read(&text, path, request, target, tools),
+        LockFormat::Pdm => pdm_lock::read(&text, path, request, target, tools),
+        LockFormat::Pipfile => pipfile_lock::read(&text, path, request, target, tools),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files that a lock knows by name and hash only: where they are is asked of the package indexes.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use url::Url;
@@ -16,7 +17,7 @@ use crate::python::PackageName;
 use crate::tools::Tools;
 
 /// The index where nothing names another.
-const PYPI: &str = "https://pypi.org/simple/";
+pub(super) const PYPI: &str = "https://pypi.org/simple/";
 
 /// Where files are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +75,15 @@ impl<'a> Question<'a> {
             size: artifact.size.or(file.size),
             ..artifact.clone()
         })
+    }
+
+    /// The files that have one of these hashes; all of one index.
+    pub fn with_hashes(&self, hashes: &BTreeSet<Digest>) -> Result<Vec<File>, Error> {
+        let found = self.first(|file| file.hashes.iter().any(|h| hashes.contains(h)))?;
+        if found.is_empty() {
+            return Err(self.not_listed("no file of it"));
+        }
+        Ok(found)
     }
 
     /// The wanted files of the first place that has any. A place that cannot be asked is passed over; its fault is

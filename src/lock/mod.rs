@@ -3,13 +3,20 @@
 //! A lock is read from a file ([`LockFormat`]) or asked of a resolver; [`Lock::select`] chooses one file for each package.
 
 mod build;
+mod content_hash;
 mod error;
 mod fetch;
 mod format;
 mod index;
 mod inputs;
+mod listed;
 mod messages;
+mod pdm_lock;
 mod pip;
+mod pipfile_lock;
+mod poetry_constraint;
+mod poetry_lock;
+mod poetry_project;
 mod process;
 pub mod pylock;
 mod resolve;
@@ -19,6 +26,7 @@ mod simple;
 mod text;
 mod uv;
 mod uv_lock;
+mod walk;
 mod write;
 
 use std::collections::BTreeSet;

@@ -157,7 +157,7 @@ pub(super) fn credentials(request: &Request, environment: &Environment) -> Vec<U
 }
 
 /// `${NAME}` replaced by the variable's value, where it is set (pip, "Using environment variables").
-fn expand(text: &str, environment: &Environment) -> String {
+pub(super) fn expand(text: &str, environment: &Environment) -> String {
     let mut out = text.to_owned();
     for name in super::inputs::variables(text) {
         if let Some(value) = environment.get(&name) {

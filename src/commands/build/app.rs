@@ -47,12 +47,6 @@ impl Build<'_> {
         let start = self.project.start(files, distribution, &installed)?;
         self.progress
             .choice("Start", format!("{}: {}", shown(&start.command), start.reason));
-        if let Some(settings) = self.project.read_only_database(files) {
-            self.progress.warn(format!(
-                "{settings} keeps its database in the project, where the app may not write: put it into a directory of its \
-                 own and say `[tool.pyoci] writable = [\"DIRECTORY/\"]`"
-            ));
-        }
         Ok(start)
     }
 

@@ -1,7 +1,6 @@
 //! Django: `manage.py` names the settings, the settings' package has `wsgi.py` and `asgi.py`.
 
-use super::{Clues, MAX_SOURCE, Start, below, of_words, parent};
-use crate::project::{Files, Project};
+use super::{Clues, Start, below, of_words, parent};
 
 /// Servers in the order of preference, and whether each wants ASGI.
 const SERVERS: [(&str, bool); 6] = [
@@ -58,28 +57,6 @@ pub(super) fn start(clues: &mut Clues<'_>) -> Option<Start> {
         ],
         reason,
     ))
-}
-
-impl Project {
-    /// Django's settings that keep an sqlite database in the project, where the app may not write unless `writable` says
-    /// so: the file's path. `startproject` writes them so.
-    pub fn read_only_database(&self, files: &Files) -> Option<String> {
-        if !self.settings.writable.is_empty() {
-            return None;
-        }
-        let is_one = |text: &str| {
-            let in_project = |line: &str| line.contains("NAME") && line.contains("BASE_DIR");
-            text.contains("django.db.backends.sqlite3") && text.lines().any(in_project)
-        };
-        files.tree.iter().find_map(|(path, entry)| {
-            let settings = path.file_name() == "settings.py" || path.components().any(|c| c == "settings");
-            let content = entry
-                .content()
-                .filter(|content| settings && content.size() <= MAX_SOURCE)?;
-            let text = String::from_utf8(content.read(MAX_SOURCE).ok()?).ok()?;
-            is_one(&text).then(|| path.to_string())
-        })
-    }
 }
 
 /// `manage.py` at the top, in `src`, or in the one directory that has it.

@@ -81,29 +81,6 @@ fn the_only_console_script_or_the_one_named_like_the_project() {
 }
 
 #[test]
-fn a_database_of_django_in_the_project_is_noticed_unless_it_may_be_written() {
-    let engine = "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3',\n";
-    let inside = format!("{engine}'NAME': BASE_DIR / 'db.sqlite3'}}}}\n");
-    let outside = format!("{engine}'NAME': os.environ['DATABASE']}}}}\n");
-    let noticed = |text: &str, settings: Settings| {
-        let directory = tempfile::tempdir().unwrap();
-        fs_err::create_dir(directory.path().join("site1")).unwrap();
-        fs_err::write(directory.path().join("site1/settings.py"), text).unwrap();
-        let project = Project::discover(directory.path(), settings).unwrap();
-        let files = project.files(&[], &Progress::silent()).unwrap();
-        project.read_only_database(&files)
-    };
-    let none = Settings::default;
-    assert_eq!(noticed(&inside, none()).as_deref(), Some("site1/settings.py"));
-    assert_eq!(noticed(&outside, none()), None);
-    let writable = Settings {
-        writable: vec!["data/".into()],
-        ..none()
-    };
-    assert_eq!(noticed(&inside, writable), None);
-}
-
-#[test]
 fn django_runs_on_the_server_that_is_locked() {
     let files = [
         ("manage.py", MANAGE),
