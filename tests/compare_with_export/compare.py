@@ -28,6 +28,11 @@ def environment(machine, python):
 
 def main(selection, export):
     requirements, own = list(exported(export)), {}
+    # pipenv exports what it has not locked at all (packages for other machines) without version and marker.
+    loose = [r.name for r in requirements if not r.specifier and not r.url]
+    requirements = [r for r in requirements if r.specifier or r.url]
+    if loose:
+        print("exported without a version, left out:", ", ".join(loose))
     for line in open(selection):
         machine, python, package = line.split()
         name, version = package.split("==")
