@@ -143,6 +143,159 @@ fn what_is_taken_of_a_lock_is_what_uv_exports() {
     assert!(compare(&fixtures()) >= 50);
 }
 
+/// The lock of a changed copy of one of the fixtures.
+fn changed(name: &str, file: &str, old: &str, new: &str, asked: &Case) -> Result<Lock, Error> {
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["pyproject.toml", "uv.lock"] {
+        let text = fs_err::read_to_string(fixtures().join(name).join(file)).unwrap();
+        fs_err::write(directory.path().join(file), text).unwrap();
+    }
+    let path = directory.path().join(file);
+    let text = fs_err::read_to_string(&path).unwrap();
+    assert!(text.contains(old), "{text}");
+    fs_err::write(&path, text.replacen(old, new, 1)).unwrap();
+    lock(&asked.request(directory.path()), &asked.target())
+}
+
+fn asked(extras: &[&str]) -> Case {
+    Case {
+        member: String::new(),
+        extras: extras.iter().map(|e| (*e).to_owned()).collect(),
+        groups: Vec::new(),
+        machine: "x86_64".into(),
+        python: "3.13.5".into(),
+        selected: None,
+    }
+}
+
+#[test]
+fn a_project_that_changed_since_it_was_locked_is_told_what_differs() {
+    for (old, new, difference) in [
+        (
+            "\"requests[socks]\"",
+            "\"requests[socks]\", \"flask>=3\"",
+            "`flask>=3` is new",
+        ),
+        ("\"requests[socks]\"", "", "`requests[socks]` is gone"),
+        (
+            "requests[socks]",
+            "requests>=2",
+            "`requests[socks]` is now `requests>=2`",
+        ),
+        (
+            "idna==3.9",
+            "idna==3.10",
+            "`idna==3.9` is now `idna==3.10` in extra `cpu`",
+        ),
+        ("\"six\"", "", "`six` is gone in extra `all`"),
+        (
+            "web = [",
+            "net = [",
+            "`markupsafe` is new in extra `net`; extra `web` is gone",
+        ),
+        (
+            "\"pluggy\"",
+            "\"pluggy>1\"",
+            "`pluggy` is now `pluggy>1` in group `docs`",
+        ),
+        ("docs = [", "doc = [", "`pluggy` is gone in group `docs`"),
+        (
+            ">=3.11",
+            ">=3.12",
+            "requires-python is now `>=3.12`, and it was locked for `>=3.11`",
+        ),
+        (
+            "{ index = \"cpu\", extra = \"cpu\" }",
+            "{ git = \"https://host/x\", tag = \"v1\", extra = \"cpu\" }",
+            "`tensors` is now `tensors from git@v1` in extra `cpu`",
+        ),
+    ] {
+        let error = changed("conflicts", "pyproject.toml", old, new, &asked(&[])).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("uv.lock no longer fits pyproject.toml: "),
+            "{text}"
+        );
+        assert!(text.contains(difference), "{text}\n{difference}");
+        assert_eq!(error.hint().unwrap(), "run `uv lock`");
+    }
+}
+
+#[test]
+fn what_only_looks_different_is_no_change() {
+    for (old, new) in [
+        ("requests[socks]", "Requests [Socks]"),
+        (
+            "\"requests[socks]\"",
+            "\"requests[socks]\", \"colorama; os_name == 'nt'\"",
+        ),
+        ("idna==3.9", "idna == 3.9 ; python_version >= '3'"),
+        ("version = \"1.0\"", "version = \"2.0\""),
+    ] {
+        changed("conflicts", "pyproject.toml", old, new, &asked(&["cpu"])).unwrap();
+    }
+}
+
+#[test]
+fn locks_that_cannot_be_trusted_or_used_are_refused() {
+    for (name, old, new, extras, said) in [
+        (
+            "conflicts",
+            "version = 1\n",
+            "version = 2\n",
+            &[][..],
+            "uv.lock:1: version 2 is not supported (1 is)",
+        ),
+        (
+            "conflicts",
+            ", hash = \"sha256:",
+            ", x = \"",
+            &[],
+            "has no sha256, sha384 or sha512 hash",
+        ),
+        (
+            "conflicts",
+            "hash = \"sha256:",
+            "hash = \"md5:",
+            &[],
+            "hash algorithm `md5` is not supported",
+        ),
+        (
+            "conflicts",
+            "{ name = \"idna\", version = \"3.9\"",
+            "{ name = \"idna\", version = \"3.8\"",
+            &[],
+            "`idna` is depended on and not in the lock",
+        ),
+        (
+            "files",
+            "filename = \"",
+            "filename = \"../",
+            &[],
+            "has no file name",
+        ),
+        (
+            "conflicts",
+            "version",
+            "version",
+            &["cpu", "cu"],
+            "extra `cpu` of conflicts and extra `cu` of conflicts exclude each other",
+        ),
+        (
+            "conflicts",
+            "version",
+            "version",
+            &["gpu"],
+            "the lock has no extra `gpu`",
+        ),
+    ] {
+        let error = changed(name, "uv.lock", old, new, &asked(extras))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(said), "{error}\n{said}");
+    }
+}
+
 #[test]
 #[ignore = "tests/uv_locks.sh makes the locks"]
 fn what_is_taken_of_large_locks_is_what_uv_exports() {

@@ -108,12 +108,12 @@ def small(out):
         ),
         "libs/virt/pyproject.toml": project("virt", ["certifi"], "[tool.uv]\npackage = false\n"),
         "../outside/pyproject.toml": project("tree", ["click"], build=True),
-    }, [[], ["--group", "dev"], ["@libs/core", "--extra", "fast"], ["@libs/util", "--group", "extra"]]
+    }, [[], ["--group", "dev"], ["@libs/core", "--extra", "fast"], ["@libs/util", "--group", "extra", "--group", "dev"]]
     yield "virtual", {
         "pyproject.toml": '[tool.uv.workspace]\nmembers = ["a", "b"]\n[dependency-groups]\nlint = ["six"]\ndev = ["idna"]\n',
         "a/pyproject.toml": project("a", ["certifi"], '[project.optional-dependencies]\nx = ["click"]\n', build=True),
         "b/pyproject.toml": project("b", ["markupsafe"]),
-    }, [[], ["--group", "lint"], ["@b"]]
+    }, [[], ["--group", "lint"], ["@b", "--group", "lint"]]
     yield "files", {
         "pyproject.toml": project(
             "files",
@@ -185,7 +185,7 @@ def large(out):
             "mono",
             ["api[prod]", "jobs", "typer"],
             "[tool.uv.sources]\napi = { workspace = true }\njobs = { workspace = true }\nshared = { workspace = true }\n"
-            '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+            '[tool.uv.workspace]\nmembers = ["packages/*"]\n[dependency-groups]\nlint = ["ruff", "mypy"]\ndev = ["nox"]\n',
             build=True,
         ),
         "packages/api/pyproject.toml": project(
@@ -197,7 +197,7 @@ def large(out):
         "packages/shared/pyproject.toml": project(
             "shared", ["pydantic-settings"], '[project.optional-dependencies]\naws = ["aioboto3"]\n', requires=">=3.10", build=True
         ),
-    }, [[], *([f"@packages/{m}"] for m in members), ["@packages/api", "--extra", "prod"], ["@packages/jobs", "--group", "dev"]]
+    }, [[], *([f"@packages/{m}"] for m in members), ["@packages/api", "--extra", "prod"], ["@packages/jobs", "--group", "dev"], ["@packages/api", "--group", "lint"]]
     yield "members", {
         "pyproject.toml": project(
             "two",

@@ -326,6 +326,12 @@ fn entry(at: usize, package: Spanned<RawPackage>, names: &Names, text: Text<'_>)
 }
 
 impl Entry {
+    /// The dependency groups that it has, also those of nothing.
+    pub fn group_names(&self) -> impl Iterator<Item = &GroupName> {
+        let metadata = self.metadata.iter().flat_map(|m| m.requires_dev.keys());
+        self.groups.keys().chain(metadata)
+    }
+
     /// Whether it depends on anything, with whatever extra or group.
     pub fn has_dependencies(&self) -> bool {
         !(self.dependencies.is_empty() && self.extras.is_empty() && self.groups.is_empty())

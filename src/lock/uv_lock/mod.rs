@@ -2,23 +2,25 @@
 
 mod content;
 mod document;
+mod roots;
 mod stale;
 mod walk;
 
 use std::path::Path;
 
 use self::document::{Document, Entry};
+use self::roots::Roots;
 use self::walk::Walk;
 use super::text::Text;
 use super::{Error, Lock, Package, Request};
-use crate::python::{MarkerEnvironment, PackageName, Target};
+use crate::python::{MarkerEnvironment, Target};
 
 /// Reads the text of the lock file at `place`. What the project does not need on the target, with these extras and
 /// groups, is left out; so is the project itself.
 pub(super) fn read(text: &str, place: &Path, request: &Request, target: &Target) -> Result<Lock, Error> {
     let text = Text { text, path: place };
     let document = Document::parse(text)?;
-    let roots = roots(&document, text, request)?;
+    let roots = Roots::find(&document, text, request)?;
     let mut lock = frame(&document, &roots);
     lock.check_asked(&request.extras, &request.groups)?;
     lock.check_target(target)?;
@@ -36,20 +38,13 @@ pub(super) fn read(text: &str, place: &Path, request: &Request, target: &Target)
 }
 
 /// The lock without packages.
-fn frame(document: &Document, roots: &[usize]) -> Lock {
-    let roots = || roots.iter().map(|root| &document.packages[*root]);
-    let groups = roots().flat_map(|root| {
-        root.groups
-            .keys()
-            .chain(root.metadata.iter().flat_map(|m| m.requires_dev.keys()))
-    });
-    let extras = roots().flat_map(|root| {
-        let provided = root
-            .metadata
-            .iter()
-            .filter_map(|m| m.provides_extras.as_ref())
-            .flatten();
-        root.extras.keys().chain(provided)
+fn frame(document: &Document, roots: &Roots) -> Lock {
+    let of = |at: usize| &document.packages[at];
+    let groups = roots.with_workspace().flat_map(|at| of(at).group_names());
+    let extras = roots.packages.iter().flat_map(|at| {
+        let metadata = of(*at).metadata.iter();
+        let provided = metadata.filter_map(|m| m.provides_extras.as_ref()).flatten();
+        of(*at).extras.keys().chain(provided)
     });
     Lock {
         environments: document.environments.clone(),
@@ -59,32 +54,6 @@ fn frame(document: &Document, roots: &[usize]) -> Lock {
         created_by: "uv".to_owned(),
         ..Lock::default()
     }
-}
-
-/// The packages whose dependencies are wanted: the project's own. Where the directory is the root of a workspace and no
-/// project itself, all members.
-fn roots(document: &Document, text: Text<'_>, request: &Request) -> Result<Vec<usize>, Error> {
-    let packages = || document.packages.iter().enumerate();
-    if let Some((at, _)) = packages().find(|(_, entry)| is_project(entry, text, request)) {
-        return Ok(vec![at]);
-    }
-    // A lock that was asked for from elsewhere is for the project beside it.
-    if let Some((at, _)) = packages().find(|(_, entry)| entry.source.tree() == Some(".")) {
-        return Ok(vec![at]);
-    }
-    let members: Vec<usize> = packages()
-        .filter(|(_, entry)| document.members.contains(&entry.name) && entry.source.tree().is_some())
-        .map(|(at, _)| at)
-        .collect();
-    let is_script = members.is_empty() && !document.requirements.is_empty();
-    if is_script || same_directory(text.directory(), &request.directory) {
-        return Ok(members);
-    }
-    Err(Error::NotMember {
-        lock: super::format::shown(text.path, request),
-        project: request.directory.clone(),
-        members: document.members.iter().map(PackageName::to_string).collect(),
-    })
 }
 
 fn is_project(entry: &Entry, text: Text<'_>, request: &Request) -> bool {

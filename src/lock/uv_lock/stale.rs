@@ -36,11 +36,10 @@ pub(super) fn check<'a>(
         let is_member = tree == "." || document.members.contains(&entry.name);
         let mut sources = if is_member { shared.clone() } else { Sources::new() };
         sources.extend(sources_of(&path));
-        // A project that requires itself, with extras, means itself wherever it is.
-        sources.remove(&entry.name);
         let project = fs_err::read_to_string(&path).map_err(|source| Error::read(&path, source))?;
         let comparison = Comparison {
             environment,
+            own: &entry.name,
             sources,
             differences: Vec::new(),
         };
@@ -77,6 +76,7 @@ fn sources_of(pyproject: &Path) -> Sources {
 
 struct Comparison<'a> {
     environment: &'a MarkerEnvironment,
+    own: &'a PackageName,
     sources: Sources,
     differences: Vec<String>,
 }
@@ -206,6 +206,7 @@ impl Comparison<'_> {
         let wanted = |r: &Locked| {
             let tree = [&r.path, &r.directory, &r.editable, &r.r#virtual];
             let from = match (&r.git, &r.url) {
+                _ if r.name == *self.own => Some("itself".to_owned()),
                 (Some(git), _) => Some(format!("git{}", revision_of_query(git))),
                 (None, Some(url)) => Some(plain(url)),
                 (None, None) => tree.iter().any(|t| t.is_some()).then(|| "a path".to_owned()),
@@ -222,6 +223,8 @@ impl Comparison<'_> {
             .filter(|r| self.applies(r.marker.as_ref(), extra));
         let wanted = |r: &Requirement| {
             let from = match &r.url {
+                // With extras; uv notes a place for it in some cases and in others not.
+                _ if r.name == *self.own => Some("itself".to_owned()),
                 Some(url) => Some(of_url(url)),
                 None => self.source(&r.name, place),
             };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::document::{Document, Edge, Entry, Requirement, variable};
+use super::roots::Roots;
 use crate::lock::{Error, Request};
 use crate::python::markers::MarkerError;
 use crate::python::{ExtraName, Marker, MarkerEnvironment, Selection};
@@ -25,7 +26,7 @@ impl<'a> Walk<'a> {
     pub fn reach(
         document: &'a Document,
         environment: &'a MarkerEnvironment,
-        roots: &[usize],
+        roots: &Roots,
         request: &'a Request,
     ) -> Result<BTreeSet<usize>, Error> {
         let mut walk = Self {
@@ -47,47 +48,37 @@ impl<'a> Walk<'a> {
         Ok(walk.seen.into_iter().map(|(at, _)| at).collect())
     }
 
-    fn start(&mut self, roots: &[usize], request: &'a Request) -> Result<(), Error> {
-        for root in roots {
-            let entry = &self.document.packages[*root];
-            let extras = request
-                .extras
-                .iter()
-                .filter(|extra| entry.extras.contains_key(extra));
-            let groups = request
-                .groups
-                .iter()
-                .filter(|group| entry.groups.contains_key(group));
+    fn start(&mut self, roots: &Roots, request: &'a Request) -> Result<(), Error> {
+        let document = self.document;
+        for root in &roots.packages {
+            let entry = &document.packages[*root];
+            let extras = request.extras.iter().filter(|e| entry.extras.contains_key(e));
             self.turn_on("project", entry, None);
             extras
                 .clone()
-                .for_each(|extra| self.turn_on("extra", entry, Some(extra.as_str())));
-            groups.for_each(|group| self.turn_on("group", entry, Some(group.as_str())));
+                .for_each(|e| self.turn_on("extra", entry, Some(e.as_str())));
             self.push(*root, extras);
         }
-        for root in roots {
-            for group in &request.groups {
-                for edge in self.document.packages[*root]
-                    .groups
-                    .get(group)
-                    .into_iter()
-                    .flatten()
-                {
-                    if self.holds(edge.marker.as_ref())? {
-                        self.push(edge.to, &edge.extras);
-                    }
+        let mut edges = Vec::new();
+        let mut requirements: Vec<&Requirement> = document.requirements.iter().collect();
+        for group in &request.groups {
+            let owners = roots.owners(document, group);
+            for owner in owners.packages {
+                let entry = &document.packages[owner];
+                if let Some(own) = entry.groups.get(group) {
+                    self.turn_on("group", entry, Some(group.as_str()));
+                    edges.extend(own);
                 }
             }
+            let of_workspace = document.groups.get(group).filter(|_| owners.workspace);
+            requirements.extend(of_workspace.into_iter().flatten());
         }
-        let groups = request
-            .groups
-            .iter()
-            .filter_map(|group| self.document.groups.get(group));
-        let requirements = self.document.requirements.iter().chain(groups.flatten());
-        for requirement in requirements {
-            self.require(requirement)?;
+        for edge in edges {
+            if self.holds(edge.marker.as_ref())? {
+                self.push(edge.to, &edge.extras);
+            }
         }
-        Ok(())
+        requirements.into_iter().try_for_each(|r| self.require(r))
     }
 
     /// A requirement that belongs to no package: of its forks the one that is for this environment is meant.
