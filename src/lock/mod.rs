@@ -39,6 +39,7 @@ pub use build::{BuiltWheel, build_wheel};
 pub use error::{Error, Said};
 pub use fetch::{FetchedWheel, fetch_all};
 pub use format::LockFormat;
+pub use poetry_constraint::specifiers_of_poetry;
 pub use select::{Selected, Source};
 
 use crate::digest::Digest;

@@ -29,6 +29,12 @@ impl Constraint {
     }
 }
 
+/// A version constraint of poetry (`^3.11`) as specifiers; `None` if it is none, or one with alternatives.
+pub fn specifiers_of_poetry(text: &str) -> Option<Specifiers> {
+    let Constraint(mut alternatives) = text.parse().ok()?;
+    alternatives.pop().filter(|_| alternatives.is_empty())
+}
+
 impl From<Specifiers> for Constraint {
     fn from(specifiers: Specifiers) -> Self {
         Self(vec![specifiers])
@@ -152,6 +158,8 @@ mod tests {
                 );
             }
         }
+        assert_eq!(specifiers_of_poetry("^3.11").unwrap().to_string(), ">=3.11,<4");
+        assert_eq!(specifiers_of_poetry("^3.8 || ^4"), None);
         for text in ["", "||", "^", "~", "a", "^1 b"] {
             assert!(text.parse::<Constraint>().is_err(), "{text}");
         }

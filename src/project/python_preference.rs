@@ -8,6 +8,7 @@ use pep440_rs::{Version, VersionSpecifiers};
 use super::document::Document;
 use super::error::{Error, Place};
 use super::settings::{Settings, python};
+use crate::lock::specifiers_of_poetry;
 use crate::python::Target;
 
 /// `[project] requires-python`, and where it is.
@@ -45,10 +46,10 @@ impl PythonPreference {
 }
 
 impl RequiresPython {
-    /// Reads `[project] requires-python`.
+    /// Reads `[project] requires-python`, or what stands for it in poetry's own form.
     pub fn of(document: &Document) -> Result<Option<Self>, Error> {
         let Some(node) = document.get(&["project", "requires-python"]) else {
-            return Ok(None);
+            return Ok(Self::of_poetry(document));
         };
         let text = node.text().unwrap_or_default();
         let specifiers = VersionSpecifiers::from_str(text).map_err(|error| Error::Metadata {
@@ -62,6 +63,16 @@ impl RequiresPython {
             specifiers,
             place: document.place(node),
         }))
+    }
+
+    /// `python = "^3.11"` of `[tool.poetry.dependencies]`; what poetry alone could tell of it says nothing.
+    fn of_poetry(document: &Document) -> Option<Self> {
+        let node = document.get(&["tool", "poetry", "dependencies", "python"])?;
+        let specifiers = specifiers_of_poetry(node.text()?)?.to_string().parse().ok()?;
+        Some(Self {
+            specifiers,
+            place: document.place(node),
+        })
     }
 
     /// Fails if the target's Python is not accepted.
@@ -201,6 +212,23 @@ mod tests {
         assert_eq!(
             (of(&settings).version, of(&settings).reason.as_str()),
             (Some((3, 12)), "--python")
+        );
+    }
+
+    #[test]
+    fn poetrys_own_form_says_which_python_it_wants() {
+        let text = "[tool.poetry.dependencies]\npython = '^3.11,<3.13'\n";
+        let document = Document::parse(Path::new("pyproject.toml"), text).unwrap();
+        let requires = RequiresPython::of(&document).unwrap().unwrap();
+        let versions = ["3.10.1", "3.11.0", "3.12.9", "3.13.0"]
+            .map(|v| requires.specifiers.contains(&v.parse().unwrap()));
+        assert_eq!(versions, [false, true, true, false]);
+        let text = "[tool.poetry.dependencies]\npython = '*'\n";
+        let document = Document::parse(Path::new("pyproject.toml"), text).unwrap();
+        assert!(
+            RequiresPython::of(&document)
+                .unwrap()
+                .is_some_and(|r| r.specifiers.is_empty())
         );
     }
 
