@@ -4,9 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use pyoci::digest::Digest;
 use pyoci::environment::Environment;
 use pyoci::http::Client;
 use pyoci::lock::{self, Content, Error, Lock, Request};
@@ -16,6 +19,7 @@ use pyoci::python::{Libc, Target};
 use pyoci::registry;
 use pyoci::store::Store;
 use pyoci::tools::Tools;
+use support::{Sandbox, small_base, wheel};
 
 /// One `uv export`.
 #[derive(serde::Deserialize)]
@@ -294,6 +298,59 @@ fn locks_that_cannot_be_trusted_or_used_are_refused() {
             .to_string();
         assert!(error.contains(said), "{error}\n{said}");
     }
+}
+
+#[test]
+fn a_member_of_a_workspace_is_built_from_the_lock_above_it_without_network_or_uv() {
+    let sandbox = Sandbox::cold();
+    small_base(&sandbox.path("base"), true);
+    let file = wheel(
+        &sandbox.path("ws/wheels"),
+        "one",
+        "py3-none-any",
+        &[("one.py", "")],
+    );
+    let hash = Digest::of(&fs_err::read(file).unwrap());
+    sandbox.write("ws/pyproject.toml", "[tool.uv.workspace]\nmembers = ['apps/*']\n");
+    let lock = format!(
+        "version = 1\nrequires-python = '>=3.11'\n[manifest]\nmembers = ['main']\n[[package]]\nname = 'main'\n\
+         version = '1'\nsource = {{ virtual = 'apps/main' }}\ndependencies = [{{ name = 'one' }}]\n\
+         [package.metadata]\nrequires-dist = [{{ name = 'one', path = 'wheels/one-1.0-py3-none-any.whl' }}]\n\
+         [[package]]\nname = 'one'\nversion = '1.0'\nsource = {{ path = 'wheels/one-1.0-py3-none-any.whl' }}\n\
+         wheels = [{{ filename = 'one-1.0-py3-none-any.whl', hash = '{hash}' }}]\n"
+    );
+    sandbox.write("ws/uv.lock", &lock);
+    let project = "[project]\nname = 'main'\nversion = '1'\ndependencies = ['one']\n\
+                   [tool.uv.sources]\none = { path = '../../wheels/one-1.0-py3-none-any.whl' }\n";
+    sandbox.write("ws/apps/main/pyproject.toml", project);
+    sandbox.write("ws/apps/main/main.py", "import one\n");
+    sandbox.write("ws/apps/main/requirements.txt", "other\n");
+    let build = [
+        "build",
+        "ws/apps/main",
+        "-o",
+        "image",
+        "--base",
+        "oci:base:base",
+        "--offline",
+    ];
+    let said = sandbox.run(&build).succeeded().stderr;
+    for line in [
+        "uv.lock: the lock file of the workspace",
+        "Ignored requirements.txt",
+        "Dependencies 1 package,",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    sandbox.write(
+        "ws/apps/main/pyproject.toml",
+        &project.replace("['one']", "['one', 'two']"),
+    );
+    let said = sandbox.run(&build).stderr;
+    assert!(
+        said.contains("no longer fits pyproject.toml: `two` is new\nhint: run `uv lock`"),
+        "{said}"
+    );
 }
 
 #[test]
