@@ -165,7 +165,15 @@ impl Download<'_> {
                     return Ok(kept);
                 }
                 let artifact = &Question::new(listed, self.credentials, self.tools).find(self.artifact)?;
-                Download { artifact, ..*self }.run()
+                // Files are often on the host of their index, which may name its password in the lock.
+                let own = listed.indexes.iter().filter(|url| !url.username().is_empty());
+                let credentials = &own.chain(self.credentials).cloned().collect::<Vec<_>>();
+                let found = Download {
+                    artifact,
+                    credentials,
+                    ..*self
+                };
+                found.run()
             }
         }
     }
