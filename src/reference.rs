@@ -68,6 +68,13 @@ pub enum ReferenceError {
     Digest(String, #[source] crate::digest::DigestError),
 }
 
+/// Whether a text says its transport; a destination without one is a directory.
+pub fn has_transport(text: &str) -> bool {
+    ["oci:", "oci-archive:", "docker-archive:", "docker://", "recipe:"]
+        .iter()
+        .any(|transport| text.starts_with(transport))
+}
+
 /// Checks a tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}` (distribution-spec, "Pulling manifests").
 pub fn check_tag(tag: &str) -> Result<(), ReferenceError> {
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::destination::{Destination, Naming, Written, has_transport};
+use super::destination::{Destination, Naming, Written};
 use crate::digest::Digest;
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::progress::Progress;
-use crate::reference::{ImageReference, LayoutReference, check_tag};
+use crate::reference::{ImageReference, LayoutReference, check_tag, has_transport};
 use crate::registry;
 use crate::source::{self, Keep, Source};
 use crate::store::Store;

@@ -9,7 +9,9 @@ use super::Error;
 use super::engine::Engine;
 use crate::environment::Environment;
 use crate::image::Closure;
-use crate::reference::{ImageReference, LayoutReference, RegistryReference, Repository, check_tag};
+use crate::reference::{
+    ImageReference, LayoutReference, RegistryReference, Repository, check_tag, has_transport,
+};
 use crate::sink::layout::{self, LeftOut, Mode};
 use crate::sink::registry::Pushed;
 use crate::sink::{docker_archive, oci_archive, registry};
@@ -246,13 +248,6 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.text, self.names.join(", "))
     }
-}
-
-/// Whether a text says its transport; without one it is a directory.
-pub fn has_transport(text: &str) -> bool {
-    ["oci:", "oci-archive:", "docker-archive:", "docker://", "recipe:"]
-        .iter()
-        .any(|transport| text.starts_with(transport))
 }
 
 /// The tag of the destination and those that were asked for.

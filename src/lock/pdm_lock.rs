@@ -4,20 +4,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
 use toml::Spanned;
 use url::Url;
 
-use super::content_hash::{Spacing, hash, json};
+use super::fit::{Fit, Locked, unmet};
 use super::listed::{self, Named};
+use super::pdm_project::{Project, content_hashes};
 use super::poetry_constraint::Constraint;
 use super::pylock;
 use super::text::Text;
 use super::walk::{Conditions, Edge, Node, WalkError, walk};
-use super::{Content, Error, Location, Lock, Package, Request, format};
-use crate::python::{
-    DependencyGroups, ExtraName, GroupName, Marker, PackageName, Requirement, Specifiers, Target,
-};
+use super::{Content, Error, Location, Lock, Package, Request};
+use crate::python::{ExtraName, GroupName, Marker, PackageName, Requirement, Specifiers, Target};
 use crate::tools::Tools;
 
 /// The group of the project's own dependencies.
@@ -77,14 +75,6 @@ struct RawFile {
     file: Option<String>,
     url: Option<Spanned<String>>,
     hash: String,
-}
-
-/// What the pyproject.toml beside the lock says.
-struct Project {
-    edges: Vec<Edge>,
-    extras: BTreeSet<ExtraName>,
-    groups: BTreeSet<GroupName>,
-    indexes: Vec<Url>,
 }
 
 /// Reads the text of a `pdm.lock` at `place`. Packages of the groups and extras that are asked for and that the target
@@ -241,10 +231,9 @@ impl Reader<'_> {
             &self.conditions,
         );
         chosen.map_err(|error| match error {
-            WalkError::Missing(edge) => self.stale(
-                vec![format!("{} is not locked as it is required", edge.name)],
-                beside,
-            ),
+            WalkError::Missing(edge) => self
+                .fit(beside)
+                .stale(vec![format!("{} is not locked as it is required", edge.name)]),
             WalkError::Marker(name, source) => Error::Marker {
                 what: name.to_string(),
                 source,
@@ -365,7 +354,7 @@ impl Reader<'_> {
     fn project(&self, text: &str, beside: &Path, tools: &Tools<'_>) -> Result<Project, Error> {
         let text = Text { text, path: beside };
         let table: toml::Table = text.toml()?;
-        let project = self.requirements(&table, &text)?;
+        let project = Project::read(&table, &text, self.request)?;
         let known = self.raw.metadata.content_hash.as_deref();
         if known.is_some_and(|known| {
             content_hashes(&table)
@@ -374,192 +363,33 @@ impl Reader<'_> {
         }) {
             return Ok(project);
         }
-        let differences = self.differences(&project)?;
-        if !differences.is_empty() {
-            return Err(self.stale(differences, beside));
-        }
+        let extras = &self.request.extras;
+        let differences = unmet(&project.edges, &self.conditions, extras, &self.locked()?);
         // Newer locks note what they were made of in another way, which the requirements just met.
-        if known.is_some() {
-            let lock = format::shown(self.text.path, self.request);
-            let what = "was made before pyproject.toml was changed; what is required of it is still there";
-            tools
-                .progress
-                .warn(format!("{} {what} (`{MEND}` makes it anew)", lock.display()));
+        if known.is_some() || !differences.is_empty() {
+            self.fit(beside).check(differences, tools.progress)?;
         }
         Ok(project)
     }
 
-    fn requirements(&self, table: &toml::Table, text: &Text<'_>) -> Result<Project, Error> {
-        let fault = |line: &str, problem: String| text.fault(text.text.find(line).unwrap_or(0), problem);
-        let parse = |line: &str| {
-            let requirement: Result<Requirement, _> = line.parse();
-            requirement
-                .map(Edge::from)
-                .map_err(|e| fault(line, e.to_string()))
-        };
-        let strings = |value: Option<&toml::Value>| -> Vec<String> {
-            let items = value.and_then(toml::Value::as_array).into_iter().flatten();
-            items.filter_map(toml::Value::as_str).map(str::to_owned).collect()
-        };
-        let own = table.get("project");
-        let mut lines = strings(own.and_then(|p| p.get("dependencies")));
-        let mut extras = BTreeSet::new();
-        let optional = own
-            .and_then(|p| p.get("optional-dependencies"))
-            .and_then(toml::Value::as_table);
-        for (name, value) in optional.into_iter().flatten() {
-            let extra: ExtraName = name.parse().map_err(|e| fault(name, format!("{e}")))?;
-            if self.request.extras.contains(&extra) {
-                lines.extend(strings(Some(value)));
-            }
-            extras.insert(extra);
-        }
-        let mut edges = lines
-            .iter()
-            .map(|line| parse(line))
-            .collect::<Result<Vec<_>, _>>()?;
-        let standard = DependencyGroups::parse(text.text).map_err(|e| Error::LockFile {
-            path: text.path.to_owned(),
-            line: e.line,
-            problem: e.problem,
-        })?;
-        let mut groups: BTreeSet<GroupName> = standard.names().cloned().collect();
-        for group in self.request.groups.intersection(&groups) {
-            let found = standard
-                .resolve(group)
-                .map_err(|e| fault(group.as_str(), e.to_string()))?;
-            edges.extend(found.into_iter().cloned().map(Edge::from));
-        }
-        let settings = table.get("tool").and_then(|tool| tool.get("pdm"));
-        let dev = settings
-            .and_then(|s| s.get("dev-dependencies"))
-            .and_then(toml::Value::as_table);
-        for (name, value) in dev.into_iter().flatten() {
-            let group: GroupName = name.parse().map_err(|e| fault(name, format!("{e}")))?;
-            if self.request.groups.contains(&group) {
-                // Editable ones (`-e path`) are pdm's own form.
-                let lines = strings(Some(value))
-                    .into_iter()
-                    .filter(|line| !line.starts_with('-'));
-                edges.extend(lines.map(|line| parse(&line)).collect::<Result<Vec<_>, _>>()?);
-            }
-            groups.insert(group);
-        }
-        Ok(Project {
-            edges,
-            extras,
-            groups,
-            indexes: indexes(settings),
-        })
-    }
-
-    /// Requirements that apply here and that nothing locked meets.
-    fn differences(&self, project: &Project) -> Result<Vec<String>, Error> {
-        let mut differences = Vec::new();
-        for edge in &project.edges {
-            if !self
-                .conditions
-                .applies(edge, &self.request.extras)
-                .unwrap_or(false)
-            {
-                continue;
-            }
-            let (mut is_locked, mut is_met) = (false, false);
-            for package in self.raw.package.iter().map(Spanned::get_ref) {
-                if package.name.get_ref().parse().ok().as_ref() == Some(&edge.name) {
-                    is_locked = true;
-                    let version = package.version.as_ref().map(|v| self.text.value(v)).transpose()?;
-                    is_met |= version.is_none_or(|version| edge.versions.contains(&version));
-                }
-            }
-            if !is_locked {
-                differences.push(format!("{} is required and not locked", edge.name));
-            } else if !is_met {
-                differences.push(format!(
-                    "{} is locked in a version that is not the required one",
-                    edge.name
-                ));
-            }
-        }
-        Ok(differences)
-    }
-
-    fn stale(&self, differences: Vec<String>, beside: &Path) -> Error {
-        Error::Stale {
-            lock: format::shown(self.text.path, self.request),
-            project: format::shown(beside, self.request),
-            differences,
+    fn fit<'f>(&'f self, project: &'f Path) -> Fit<'f> {
+        Fit {
+            lock: self.text.path,
+            project,
             mend: MEND,
+            request: self.request,
         }
     }
-}
 
-/// The project's own indexes, and PyPI (or what the user has in its place) unless one of them is named `pypi`.
-fn indexes(settings: Option<&toml::Value>) -> Vec<Url> {
-    let sources = settings
-        .and_then(|s| s.get("source"))
-        .and_then(toml::Value::as_array);
-    let sources: Vec<_> = sources.into_iter().flatten().collect();
-    let text =
-        |source: &toml::Value, key: &str| source.get(key).and_then(toml::Value::as_str).map(str::to_owned);
-    let is_index = |source: &&toml::Value| text(source, "type").is_none_or(|kind| kind == "index");
-    let urls = sources
-        .iter()
-        .copied()
-        .filter(is_index)
-        .filter_map(|s| text(s, "url")?.parse().ok());
-    let mut urls: Vec<Url> = urls.collect();
-    let replaces_pypi = sources.iter().any(|s| text(s, "name").as_deref() == Some("pypi"));
-    if !urls.is_empty() && !replaces_pypi {
-        urls.extend(super::index::PYPI.parse().ok());
-    }
-    urls
-}
-
-/// The hashes by which versions of pdm know a pyproject.toml; none if they cannot be computed.
-fn content_hashes(table: &toml::Table) -> Vec<String> {
-    let Some(all) = json(table) else {
-        return Vec::new();
-    };
-    let get = |keys: &[&str], missing: Json| {
-        let found = keys.iter().try_fold(&all, |value, key| value.get(key));
-        found.cloned().unwrap_or(missing)
-    };
-    let settings = |key: &str, missing| get(&["tool", "pdm", key], missing);
-    let groups = get(&["dependency-groups"], json!({}));
-    // Group names are normalised; those of `[tool.pdm.dev-dependencies]` come after.
-    let mut dev = serde_json::Map::new();
-    for table in [&groups, &settings("dev-dependencies", json!({}))] {
-        for (name, lines) in table.as_object().into_iter().flatten() {
-            let name = name
-                .parse::<GroupName>()
-                .map_or_else(|_| name.clone(), |n| n.to_string());
-            let all = dev.entry(name).or_insert_with(|| json!([]));
-            if let (Some(all), Some(lines)) = (all.as_array_mut(), lines.as_array()) {
-                all.extend(lines.iter().cloned());
+    /// What is locked, by name.
+    fn locked(&self) -> Result<Locked, Error> {
+        let mut locked = Locked::new();
+        for package in self.raw.package.iter().map(Spanned::get_ref) {
+            let version = package.version.as_ref().map(|v| self.text.value(v)).transpose()?;
+            if let Ok(name) = package.name.get_ref().parse() {
+                locked.entry(name).or_default().push(version);
             }
         }
+        Ok(locked)
     }
-    let mut hashes = Vec::new();
-    for dev in [Json::Object(dev), settings("dev-dependencies", json!({}))] {
-        let mut value = json!({
-            "sources": settings("source", json!([])),
-            "dependencies": get(&["project", "dependencies"], json!([])),
-            "dev-dependencies": dev,
-            "optional-dependencies": get(&["project", "optional-dependencies"], json!({})),
-            "requires-python": get(&["project", "requires-python"], json!("")),
-            "resolution": settings("resolution", json!({})),
-        });
-        hashes.push(hash(&value, Spacing::Wide));
-        // Before 2.12 only the overrides counted, under a name of their own.
-        if let Some(members) = value.as_object_mut() {
-            members.remove("resolution");
-            members.insert(
-                "overrides".to_owned(),
-                get(&["tool", "pdm", "resolution", "overrides"], json!({})),
-            );
-        }
-        hashes.push(hash(&value, Spacing::Wide));
-    }
-    hashes
 }

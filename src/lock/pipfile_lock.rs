@@ -9,11 +9,12 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use super::content_hash::{Spacing, hash, json};
+use super::fit::Fit;
 use super::index::{self, Question};
 use super::listed::{self, Named};
 use super::text::Text;
 use super::walk::Conditions;
-use super::{Content, Error, Listed, Location, Lock, Package, Request, format, settings};
+use super::{Content, Error, Listed, Location, Lock, Package, Request, settings};
 use crate::digest::Digest;
 use crate::parallel;
 use crate::python::{GroupName, Marker, PackageName, Specifiers, Target};
@@ -330,19 +331,13 @@ impl Reader<'_> {
             return Ok(());
         }
         let differences = self.differences(table);
-        let lock = format::shown(self.text.path, self.request);
-        if differences.is_empty() {
-            let what = "was made before Pipfile was changed; what is required of it is still there";
-            let progress = self.tools.progress;
-            progress.warn(format!("{} {what} (`{MEND}` makes it anew)", lock.display()));
-            return Ok(());
-        }
-        Err(Error::Stale {
-            lock,
-            project: format::shown(beside, self.request),
-            differences,
+        let fit = Fit {
+            lock: self.text.path,
+            project: beside,
             mend: MEND,
-        })
+            request: self.request,
+        };
+        fit.check(differences, self.tools.progress)
     }
 
     /// Requirements of the wanted categories that nothing locked meets.

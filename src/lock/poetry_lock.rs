@@ -9,12 +9,13 @@ use toml::{Spanned, Value};
 use url::Url;
 
 use super::content_hash::{Spacing, hash, json};
+use super::fit::{Fit, Locked, unmet};
 use super::listed::{self, Named};
 use super::poetry_constraint::Constraint;
 use super::poetry_project::{Project, edges};
 use super::text::Text;
 use super::walk::{Conditions, Edge, Node, WalkError, walk};
-use super::{Content, Error, Location, Lock, Package, Request, format};
+use super::{Content, Error, Location, Lock, Package, Request};
 use crate::python::{ExtraName, GroupName, Marker, PackageName, Target};
 use crate::tools::Tools;
 
@@ -220,10 +221,9 @@ impl Reader<'_> {
             &self.conditions,
         );
         chosen.map_err(|error| match error {
-            WalkError::Missing(edge) => self.stale(
-                vec![format!("{} is not locked as it is required", edge.name)],
-                beside,
-            ),
+            WalkError::Missing(edge) => self
+                .fit(beside)
+                .stale(vec![format!("{} is not locked as it is required", edge.name)]),
             WalkError::Marker(name, source) => Error::Marker {
                 what: name.to_string(),
                 source,
@@ -372,56 +372,31 @@ impl Reader<'_> {
         if known.is_some_and(|known| content_hashes(&table).iter().any(|own| own == known)) {
             return Ok(project);
         }
-        let differences = self.differences(&project)?;
-        if !differences.is_empty() {
-            return Err(self.stale(differences, beside));
-        }
-        let lock = format::shown(self.text.path, self.request);
-        let what = "was made before pyproject.toml was changed; what is required of it is still there";
-        tools
-            .progress
-            .warn(format!("{} {what} (`{MEND}` makes it anew)", lock.display()));
+        let (roots, extras) = (self.roots(&project), &self.request.extras);
+        let differences = unmet(roots, &self.conditions, extras, &self.locked()?);
+        self.fit(beside).check(differences, tools.progress)?;
         Ok(project)
     }
 
-    /// Requirements that apply here and that nothing locked meets.
-    fn differences(&self, project: &Project) -> Result<Vec<String>, Error> {
-        let mut differences = Vec::new();
-        for edge in self.roots(project) {
-            if !self
-                .conditions
-                .applies(edge, &self.request.extras)
-                .unwrap_or(false)
-            {
-                continue;
-            }
-            let (mut is_locked, mut is_met) = (false, false);
-            for package in &self.raw.package {
-                let package = package.get_ref();
-                if package.name.get_ref().parse().ok().as_ref() == Some(&edge.name) {
-                    is_locked = true;
-                    is_met |= edge.versions.contains(&self.text.value(&package.version)?);
-                }
-            }
-            if !is_locked {
-                differences.push(format!("{} is required and not locked", edge.name));
-            } else if !is_met {
-                differences.push(format!(
-                    "{} is locked in a version that is not the required one",
-                    edge.name
-                ));
-            }
+    fn fit<'f>(&'f self, project: &'f Path) -> Fit<'f> {
+        Fit {
+            lock: self.text.path,
+            project,
+            mend: MEND,
+            request: self.request,
         }
-        Ok(differences)
     }
 
-    fn stale(&self, differences: Vec<String>, beside: &Path) -> Error {
-        Error::Stale {
-            lock: format::shown(self.text.path, self.request),
-            project: format::shown(beside, self.request),
-            differences,
-            mend: MEND,
+    /// What is locked, by name.
+    fn locked(&self) -> Result<Locked, Error> {
+        let mut locked = Locked::new();
+        for package in self.raw.package.iter().map(Spanned::get_ref) {
+            let version = self.text.value(&package.version)?;
+            if let Ok(name) = package.name.get_ref().parse() {
+                locked.entry(name).or_default().push(Some(version));
+            }
         }
+        Ok(locked)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::platform::Platform;
 use crate::python::{ExtraName, GroupName};
-use crate::reference::RegistryReference;
+use crate::reference::{ImageReference, RegistryReference, has_transport};
 use crate::tree::Owner;
 
 pub use keys::KEYS;
@@ -148,7 +148,12 @@ impl Settings {
                 .set(key, node)
                 .map_err(|error| wrong(node, name, error.0))?;
         }
-        settings.anchor(document.path.parent().unwrap_or(Path::new(".")));
+        let directory = document.path.parent().unwrap_or(Path::new("."));
+        settings.anchor(directory);
+        // What is typed is shown as it was typed, and counts from the working directory in any case.
+        for output in &mut settings.outputs {
+            *output = anchored(output, directory);
+        }
         Ok(settings)
     }
 
@@ -216,6 +221,20 @@ impl Settings {
     }
 }
 
+/// A destination whose path, if it has one, counts from a directory; one that is malformed is refused when it is used.
+fn anchored(output: &str, directory: &Path) -> String {
+    if !has_transport(output) {
+        return directory.join(output).display().to_string();
+    }
+    match output.parse::<ImageReference>() {
+        Ok(mut reference) if !matches!(reference, ImageReference::Registry(_)) => {
+            reference.anchor(directory);
+            reference.to_string()
+        }
+        _ => output.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +288,7 @@ mod tests {
         assert_eq!(s.python, Some((3, 13)));
         assert_eq!(s.requirements, [Path::new("/p/requirements/prod.txt")]);
         assert_eq!(s.lock, Some("/p/pylock.prod.toml".into()));
+        assert_eq!(s.outputs, ["/p/image/"]);
         assert_eq!(s.entrypoint.unwrap(), ["python3", "-m", "my app"]);
         assert_eq!(s.env["PORT"], "80");
         assert_eq!(
@@ -286,6 +306,20 @@ mod tests {
             (s.resolver, s.compression),
             (Some(Resolver::Pip), Some(Compression::Zstd))
         );
+    }
+
+    #[test]
+    fn outputs_in_the_file_count_from_its_directory() {
+        let outputs =
+            "output = [\"a\", \"oci:b:1\", \"docker-archive:/c.tar:me/x:2\", \"docker://r.io/x:3\"]";
+        let settings = settings(&format!("[tool.pyoci]\n{outputs}\n")).unwrap();
+        let expected = [
+            "/p/a",
+            "oci:/p/b:1",
+            "docker-archive:/c.tar:me/x:2",
+            "docker://r.io/x:3",
+        ];
+        assert_eq!(settings.outputs, expected);
     }
 
     #[test]
