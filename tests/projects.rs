@@ -7,7 +7,7 @@ use std::process::Command;
 
 use pyoci::platform::Platform;
 use pyoci::progress::Progress;
-use pyoci::project::{AppOptions, Distribution, Packaging, Project, Settings};
+use pyoci::project::{AppOptions, Distribution, Packaging, Project, Settings, Surroundings};
 use pyoci::python::{Libc, Target};
 use pyoci::tree::{Kind, Owner, Tree};
 use pyoci::wheel::Wheel;
@@ -32,7 +32,11 @@ fn write(root: &Path, files: &[(&str, &str)]) {
 
 fn tree_of(project: &Project, distribution: Option<&Distribution>) -> Tree {
     let files = project.files(&[], &Progress::silent()).unwrap();
-    let start = project.start(&files, distribution, &|_| false).unwrap();
+    let surroundings = Surroundings {
+        installed: &|_| false,
+        shell: false,
+    };
+    let start = project.start(&files, distribution, surroundings).unwrap();
     let options = AppOptions {
         target: &target(),
         owner: Owner {

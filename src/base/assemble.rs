@@ -50,6 +50,7 @@ pub fn assemble(
         target: findings.target,
         directory_links: findings.directory_links,
         users: findings.users,
+        has_shell: findings.has_shell,
     })
 }
 

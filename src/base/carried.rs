@@ -42,6 +42,7 @@ pub fn load(
         target: findings.target,
         directory_links: findings.directory_links,
         users: findings.users,
+        has_shell: findings.has_shell,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::python::{Libc, Target};
 use crate::store::Store;
 
 /// Changes whenever the same layers would give other findings.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// What the OCI runtimes take where the config has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -26,6 +26,8 @@ pub struct Findings {
     pub directory_links: BTreeMap<TreePath, String>,
     /// `/etc/passwd`.
     pub users: BTreeMap<String, User>,
+    /// Whether there is a `/bin/sh`.
+    pub has_shell: bool,
 }
 
 /// Why a base cannot carry a Python project.
@@ -71,6 +73,7 @@ struct Remembered {
     target: Target,
     directory_links: BTreeMap<String, String>,
     users: BTreeMap<String, User>,
+    has_shell: bool,
 }
 
 /// Reads the layers of a base, or remembers what was read before.
@@ -97,6 +100,7 @@ pub fn findings(
         target: target(&files, &path, platform)?,
         directory_links: directory_links(&files),
         users: users(&files),
+        has_shell: has_shell(&files),
     };
     let note = Remembered {
         target: findings.target.clone(),
@@ -106,6 +110,7 @@ pub fn findings(
             .map(|(p, t)| (p.to_string(), t.clone()))
             .collect(),
         users: findings.users.clone(),
+        has_shell: findings.has_shell,
     };
     store.remember(&key, &serde_json::to_vec(&note).unwrap_or_default())?;
     Ok(findings)
@@ -121,6 +126,7 @@ fn recall(note: &[u8]) -> Option<Findings> {
         target: note.target,
         directory_links: links.collect::<Option<_>>()?,
         users: note.users,
+        has_shell: note.has_shell,
     })
 }
 
@@ -189,6 +195,11 @@ fn find_python(files: &Files, path: &str) -> Option<TreePath> {
         }
     }
     None
+}
+
+fn has_shell(files: &Files) -> bool {
+    let shell = files.resolve("bin/sh").and_then(|path| noted(files, &path));
+    shell.is_some_and(|noted| noted.executable)
 }
 
 fn noted<'a>(files: &'a Files, path: &TreePath) -> Option<&'a Noted> {

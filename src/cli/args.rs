@@ -207,6 +207,14 @@ pub struct BuildArgs {
     /// Start command, split as a shell splits words [default: found in the project]
     #[arg(long, value_name = "CMD", value_parser = words, help_heading = "Image")]
     pub entrypoint: Option<Words>,
+    /// Process type of the Procfile to start with [default: web, or the only one]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        conflicts_with = "entrypoint",
+        help_heading = "Image"
+    )]
+    pub process: Option<String>,
     /// Environment variable of the image; can be repeated
     #[arg(short, long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
     pub env: Vec<(String, String)>,
@@ -395,6 +403,7 @@ impl BuildArgs {
             resolver: self.resolver,
             no_build: said(self.no_build),
             entrypoint: self.entrypoint.clone().map(|words| words.0),
+            process: self.process.clone(),
             env: self.env.iter().cloned().collect(),
             labels: self.label.iter().cloned().collect(),
             annotations: self.annotation.iter().cloned().collect(),

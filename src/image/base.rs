@@ -26,6 +26,8 @@ pub struct Base {
     pub directory_links: BTreeMap<TreePath, String>,
     /// `/etc/passwd` of the base: user name to ids and home.
     pub users: BTreeMap<String, User>,
+    /// Whether it has a `/bin/sh`.
+    pub has_shell: bool,
 }
 
 /// A user that the base's `/etc/passwd` names.

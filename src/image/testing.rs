@@ -53,6 +53,7 @@ pub(crate) fn tiny_base() -> Base {
         },
         directory_links: BTreeMap::new(),
         users: BTreeMap::new(),
+        has_shell: false,
     }
 }
 

@@ -153,6 +153,24 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// A line of a Procfile that only a shell understands, and a base without one.
+    #[error("{place}: `{command}` needs a shell ({syntax}), and the base has no /bin/sh")]
+    NeedsShell {
+        /// Where.
+        place: String,
+        /// The command.
+        command: String,
+        /// What the entrypoint cannot do.
+        syntax: String,
+    },
+    /// A line of a Procfile that was asked for and is not there.
+    #[error("there is no process `{process}`: {}", .there.as_ref().map_or("the project has no Procfile".to_owned(), |names| format!("Procfile has {names}")))]
+    NoProcess {
+        /// What was asked for.
+        process: String,
+        /// The process types that there are, if there is a Procfile.
+        there: Option<String>,
+    },
     /// Nothing tells how the project starts.
     #[error("cannot tell how {name} starts")]
     NoStart {
@@ -198,6 +216,10 @@ impl Error {
             Self::Reserved(_) => Some("rename it: /app/.pyoci is where the entrypoint lives".into()),
             Self::Command { .. } => Some(
                 "give the command as a list of words: entrypoint = [\"python3\", \"-m\", \"app\"]".into(),
+            ),
+            Self::NeedsShell { .. } => Some(
+                "take a base with a shell (--base recipe:trixie-debug), or say the command: --entrypoint CMD"
+                    .into(),
             ),
             Self::NoStart {
                 candidates, likely, ..

@@ -29,7 +29,7 @@ pub use files::Files;
 pub use packaging::Packaging;
 pub use python_preference::{PythonPreference, RequiresPython};
 pub use settings::Settings;
-pub use start::Start;
+pub use start::{Start, Surroundings};
 pub use static_metadata::StaticMetadata;
 
 use crate::progress::Progress;

@@ -22,6 +22,19 @@ pub struct Made {
     pub constructor: String,
     /// Whether it is a function without required parameters that returns one.
     pub factory: bool,
+    /// Whether that function is a coroutine.
+    pub is_async: bool,
+}
+
+impl Made {
+    fn object(name: &str, constructor: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            constructor,
+            factory: false,
+            is_async: false,
+        }
+    }
 }
 
 impl Module {
@@ -52,17 +65,21 @@ impl Module {
             if let Some((name, call)) = assigned_call(statement)
                 && let Some(constructor) = self.full_name(&call.func)
             {
-                objects.push(Made {
-                    name: name.to_owned(),
-                    constructor,
-                    factory: false,
-                });
+                objects.push(Made::object(name, constructor));
+            }
+            // `server = app.server` of an object that was made above.
+            if let Some((name, of, attribute)) = assigned_attribute(statement)
+                && let Some(object) = objects.iter().find(|object: &&Made| object.name == of)
+            {
+                let constructor = format!("{}.{attribute}", object.constructor);
+                objects.push(Made::object(name, constructor));
             }
             if let Stmt::FunctionDef(function) = statement {
                 factories.extend(self.returned(function).into_iter().map(|constructor| Made {
                     name: function.name.to_string(),
                     constructor,
                     factory: true,
+                    is_async: function.is_async,
                 }));
             }
         });
@@ -79,7 +96,7 @@ impl Module {
             .chain(&parameters.args)
             .chain(&parameters.kwonlyargs)
             .any(|parameter| parameter.default.is_none());
-        if required || function.is_async {
+        if required {
             return Vec::new();
         }
         let mut imports = self.imports.clone();
@@ -173,6 +190,20 @@ fn assigned_call(statement: &Stmt) -> Option<(&str, &ExprCall)> {
     };
     match (target, value) {
         (Expr::Name(name), Expr::Call(call)) => Some((name.id.as_str(), call)),
+        _ => None,
+    }
+}
+
+/// `name = object.attribute`.
+fn assigned_attribute(statement: &Stmt) -> Option<(&str, &str, &str)> {
+    let Stmt::Assign(assign) = statement else {
+        return None;
+    };
+    match (assign.targets.as_slice(), &*assign.value) {
+        ([Expr::Name(name)], Expr::Attribute(attribute)) => match &*attribute.value {
+            Expr::Name(of) => Some((name.id.as_str(), of.id.as_str(), attribute.attr.as_str())),
+            _ => None,
+        },
         _ => None,
     }
 }

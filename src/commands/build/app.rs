@@ -7,7 +7,7 @@ use crate::image::{Base, UserChoice};
 use crate::layer::Layer;
 use crate::lock::{self, Request, Selected};
 use crate::paths::TreePath;
-use crate::project::{AppOptions, Distribution, Files, Packaging, Start};
+use crate::project::{AppOptions, Distribution, Files, Packaging, Start, Surroundings};
 use crate::python::{PackageName, Target};
 use crate::tree::Tree;
 use crate::wheel::Wheel;
@@ -42,9 +42,13 @@ impl Build<'_> {
         files: &Files,
         distribution: Option<&Distribution>,
         selected: &[Selected],
+        base: &Base,
     ) -> anyhow::Result<Start> {
-        let installed = |package: &PackageName| selected.iter().any(|s| s.name == *package);
-        let start = self.project.start(files, distribution, &installed)?;
+        let surroundings = Surroundings {
+            installed: &|package: &PackageName| selected.iter().any(|s| s.name == *package),
+            shell: base.has_shell,
+        };
+        let start = self.project.start(files, distribution, surroundings)?;
         self.progress
             .choice("Start", format!("{}: {}", shown(&start.command), start.reason));
         Ok(start)

@@ -170,7 +170,7 @@ impl Build<'_> {
         let distribution = self
             .timings
             .step("project", &name, || self.distribution(&request, &base.target))?;
-        let start = self.start(&files, distribution.as_ref(), &selected)?;
+        let start = self.start(&files, distribution.as_ref(), &selected, &base)?;
         let user = self.user(&base)?;
         let library = self
             .timings

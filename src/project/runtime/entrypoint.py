@@ -1,9 +1,10 @@
 #!/usr/bin/python3 -IS
 """The start of the image: sets PYTHONPATH, then becomes (exec) the start command.
 
-Called as `entrypoint [--expand=N] COMMAND... ARGUMENT...`. With `--expand=N`, `$NAME`, `${NAME}` and
+Called as `entrypoint [--expand=N [--set=M]] COMMAND... ARGUMENT...`. With `--expand=N`, `$NAME`, `${NAME}` and
 `${NAME:-default}` are replaced in the first N words, `$$` is one `$`; all words after them, and all
-words without it, pass untouched: they are the arguments of whoever runs the image.
+words without it, pass untouched: they are the arguments of whoever runs the image. With `--set=M` the
+first M words, each `NAME=value`, are variables of the command, as before a command in a shell.
 """
 
 # Modules that the interpreter has loaded or built in: `signal`, `re` and `shutil` would double the time.
@@ -43,12 +44,26 @@ def reference_at(word, start, variables):
     value = variables.get(word[begin:end], "")
     if not braced:
         return value, end
-    close = word.find("}", end)
+    close = close_of(word, end)
     if close == end:
         return value, close + 1
     if close < 0 or word[end : end + 2] != ":-":
         return None
     return value or expand(word[end + 2 : close], variables), close + 1
+
+
+def close_of(word, start):
+    """The `}` that ends a reference, after those of the references inside it; -1 if there is none."""
+    depth, at = 0, start
+    while at < len(word):
+        if word.startswith("${", at):
+            depth += 1
+        elif word[at] == "}":
+            if not depth:
+                return at
+            depth -= 1
+        at += 1
+    return -1
 
 
 def expand(word, variables):
@@ -63,13 +78,24 @@ def expand(word, variables):
         done += value
 
 
+def option(words, name):
+    """The number that an option gives, and the words after it; 0 and all words if it is not there."""
+    if words and words[0].startswith(name):
+        return int(words[0][len(name) :]), words[1:]
+    return 0, words
+
+
 def command(words, variables):
-    """The words to run."""
-    option, equals, count = words[0].partition("=") if words else ("", "", "")
-    if option + equals != "--expand=":
+    """The words to run; the variables that stand before them are set."""
+    count, rest = option(words, "--expand=")
+    if rest is words:
         return words
-    end = 1 + int(count)
-    return [expand(word, variables) for word in words[1:end]] + words[end:]
+    set_, rest = option(rest, "--set=")
+    program = [expand(word, variables) for word in rest[set_:count]]
+    for word in rest[:set_]:
+        name, _, value = word.partition("=")
+        variables[name] = expand(value, variables)
+    return program + rest[max(set_, count) :]
 
 
 def run(words):

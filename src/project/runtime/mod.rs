@@ -23,6 +23,8 @@ pub const PYTHONPATH: &str = "/app/.pyoci/site:/deps";
 
 /// The option of the entrypoint that says in how many words, counted from the next, variables are expanded.
 const EXPAND: &str = "--expand=";
+/// The option behind it that says how many of the words are variables of the command.
+const SET: &str = "--set=";
 
 /// Why the files cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -69,26 +71,42 @@ pub fn tree(target: &Target, roots: &[String]) -> Result<Tree, Error> {
 
 /// The config's `Entrypoint` for a start command. Words with a `$` are expanded at start, so the entrypoint must know
 /// where the command ends and the arguments of `podman run` begin: `["/app/.pyoci/entrypoint", "--expand=3", ...]`.
+/// `NAME=value` words before the program are variables of it, as in a shell (`--set=1`).
 pub fn entrypoint_argv(command: &[String]) -> Vec<String> {
-    let words = command
-        .iter()
-        .rposition(|word| word.contains('$'))
-        .map_or(0, |at| at + 1);
+    let set = command.iter().take_while(|word| is_assignment(word)).count();
+    let expanded = command.iter().rposition(|word| word.contains('$'));
+    let words = expanded.map_or(set, |at| set.max(at + 1));
     let mut argv = vec![ENTRYPOINT.to_owned()];
     // A program that is really called `--expand=…` must not be read as the option.
-    if words > 0 || command.first().is_some_and(|word| word.starts_with(EXPAND)) {
+    let alike = |option: &str| command.first().is_some_and(|word| word.starts_with(option));
+    if words > 0 || alike(EXPAND) || alike(SET) {
         argv.push(format!("{EXPAND}{words}"));
+    }
+    if set > 0 || alike(SET) {
+        argv.push(format!("{SET}{set}"));
     }
     argv.extend_from_slice(command);
     argv
 }
 
+/// Whether a word is `NAME=value`: a variable, if it stands before the program.
+pub fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
 /// The start command that [`entrypoint_argv`] was made of; `None` if the `Entrypoint` is not one of ours.
 pub fn command_of(entrypoint: &[String]) -> Option<&[String]> {
     let (first, rest) = entrypoint.split_first()?;
-    match rest.split_first() {
+    let after =
+        |words: &'_ [String], option: &str| words.first().is_some_and(|word| word.starts_with(option));
+    match rest {
         _ if first != ENTRYPOINT => None,
-        Some((option, command)) if option.starts_with(EXPAND) => Some(command),
+        [_, _, command @ ..] if after(rest, EXPAND) && after(&rest[1..], SET) => Some(command),
+        [_, command @ ..] if after(rest, EXPAND) => Some(command),
         _ => Some(rest),
     }
 }

@@ -130,6 +130,11 @@ fn the_config_names_the_command_and_where_it_ends_only_if_it_has_variables() {
             "/app/.pyoci/entrypoint --expand=3 serve -p $PORT -v",
         ),
         ("--expand=9 x", "/app/.pyoci/entrypoint --expand=0 --expand=9 x"),
+        ("--set=9 x", "/app/.pyoci/entrypoint --expand=0 --set=0 --set=9 x"),
+        (
+            "A=1 B=$C run $D x",
+            "/app/.pyoci/entrypoint --expand=4 --set=2 A=1 B=$C run $D x",
+        ),
     ] {
         assert_eq!(entrypoint_argv(&words(command)), words(entrypoint));
         assert_eq!(command_of(&words(entrypoint)), Some(&words(command)[..]));
@@ -188,6 +193,25 @@ fn arguments_pass_untouched_and_only_the_command_is_expanded() {
             .to_owned()
             + r#"b'$PORT', b'two  words', b'"\'\n', b'', b'\xff$P']"#
     );
+}
+
+#[test]
+fn variables_before_the_program_are_set_for_it_alone() {
+    let image = Image::new();
+    let code = "import os, sys; print(*(os.environ[name] for name in 'ABP'), *sys.argv[1:])";
+    let command = [
+        "A=1",
+        "B=${A}2",
+        "P=${Q:-${PORT:-7}}",
+        &interpreter(),
+        "-c",
+        code,
+        "$A",
+    ];
+    let command: Vec<_> = command.map(str::to_owned).into();
+    let mut run = image.entrypoint();
+    run.args(&entrypoint_argv(&command)[1..]).args(["X=1", "$A"]);
+    assert_eq!(image.text(&mut run), "1 12 7  X=1 $A");
 }
 
 #[test]

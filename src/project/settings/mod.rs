@@ -50,6 +50,8 @@ pub struct Settings {
     pub package: Option<bool>,
     /// The start command, in words.
     pub entrypoint: Option<Vec<String>>,
+    /// The line of the Procfile that the image starts with.
+    pub process: Option<String>,
     /// Environment variables of the image.
     pub env: BTreeMap<String, String>,
     /// Labels of the image config.
@@ -196,6 +198,7 @@ impl Settings {
             no_build: self.no_build.or(below.no_build),
             package: self.package.or(below.package),
             entrypoint: self.entrypoint.or(below.entrypoint),
+            process: self.process.or(below.process),
             env: map(self.env, below.env),
             labels: map(self.labels, below.labels),
             annotations: map(self.annotations, below.annotations),
@@ -258,6 +261,7 @@ mod tests {
             no-build = true
             package = false
             entrypoint = "python3 -m 'my app'"
+            process = "worker"
             env = { PORT = 80, NAME = "x" }
             labels = { a = "b" }
             annotations = { c = "d" }

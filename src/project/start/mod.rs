@@ -1,5 +1,6 @@
 //! How the project starts: the first of several sources that says so, always with its reason.
 
+mod dashboards;
 mod django;
 mod procfile;
 mod scripts;
@@ -23,6 +24,15 @@ pub struct Start {
     pub import_roots: Vec<String>,
 }
 
+/// What the project will find around it.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Which packages are locked.
+    pub installed: &'a dyn Fn(&PackageName) -> bool,
+    /// Whether the base has a `/bin/sh`.
+    pub shell: bool,
+}
+
 /// Sources are read up to this size; larger ones are data.
 const MAX_SOURCE: u64 = 4 << 20;
 
@@ -31,7 +41,7 @@ struct Clues<'a> {
     project: &'a Project,
     tree: &'a Tree,
     distribution: Option<&'a Distribution>,
-    installed: &'a dyn Fn(&PackageName) -> bool,
+    surroundings: Surroundings<'a>,
     /// What was seen and not taken, for the error.
     seen: Vec<String>,
     /// What the error's hint proposes.
@@ -40,12 +50,12 @@ struct Clues<'a> {
 
 impl Project {
     /// Finds the start command: `--entrypoint`, `[tool.pyoci] entrypoint`, Procfile, console script, Django, an ASGI or
-    /// WSGI object, streamlit, a package's `__main__.py`, `main.py`. `installed` tells which packages are locked.
+    /// WSGI object, a dashboard (streamlit, gradio, ...), a package's `__main__.py`, `main.py`.
     pub fn start(
         &self,
         files: &Files,
         distribution: Option<&Distribution>,
-        installed: &dyn Fn(&PackageName) -> bool,
+        surroundings: Surroundings<'_>,
     ) -> Result<Start, Error> {
         if let Some(command) = &self.settings.entrypoint {
             return Ok(Start {
@@ -58,7 +68,7 @@ impl Project {
             project: self,
             tree: &files.tree,
             distribution,
-            installed,
+            surroundings,
             seen: Vec::new(),
             likely: None,
         };
@@ -69,7 +79,7 @@ impl Project {
             scripts::console_script,
             django::start,
             web::start,
-            scripts::streamlit,
+            dashboards::start,
             scripts::package_main,
             scripts::main_file,
         ];
@@ -108,7 +118,8 @@ impl Clues<'_> {
     }
 
     fn is_installed(&self, name: &str) -> bool {
-        name.parse().is_ok_and(|name| (self.installed)(&name))
+        name.parse()
+            .is_ok_and(|name| (self.surroundings.installed)(&name))
     }
 
     /// The names in a directory (empty: the project's own), sorted; directories end in `/`.

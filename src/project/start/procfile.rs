@@ -1,25 +1,34 @@
-//! `Procfile`: its `web:` line, if it needs no shell.
+//! `Procfile`: its `web:` line (or the one that was asked for), split as a shell splits words; what only a shell
+//! understands is left to the base's own, if it has one.
 
 use super::{Clues, Start};
 use crate::project::error::{Error, Place};
+use crate::project::runtime::is_assignment;
 use crate::project::settings::split_words;
 
 /// The port where the platform that the Procfile was written for would set `$PORT`.
 const PORT: &str = "${PORT:-8000}";
 
 pub(super) fn start(clues: &mut Clues<'_>) -> Result<Option<Start>, Error> {
+    let asked = clues.project.settings.process.as_deref();
     let Some(bytes) = clues.read("Procfile") else {
-        return Ok(None);
+        return asked.map_or(Ok(None), |process| {
+            Err(Error::NoProcess {
+                process: process.to_owned(),
+                there: None,
+            })
+        });
     };
     let text = String::from_utf8_lossy(&bytes);
-    // > <process type>: <command>, where <process type> is an alphanumeric name (Heroku, "The Procfile")
-    let lines = text.lines().enumerate().filter_map(|(index, line)| {
-        let (name, command) = line.split_once(':')?;
-        Some((index + 1, name.trim(), command.trim()))
-    });
-    let lines: Vec<_> = lines.filter(|(_, name, _)| !name.starts_with('#')).collect();
-    let Some((line, _, command)) = lines.iter().find(|(_, name, _)| *name == "web") else {
+    let lines = lines(&text);
+    let Some((line, name, command)) = choose(&lines, asked) else {
         let names: Vec<_> = lines.iter().map(|(_, name, _)| *name).collect();
+        if let Some(process) = asked {
+            return Err(Error::NoProcess {
+                process: process.to_owned(),
+                there: Some(names.join(", ")),
+            });
+        }
         clues
             .seen
             .push(format!("Procfile: no web: line ({})", names.join(", ")));
@@ -31,26 +40,96 @@ pub(super) fn start(clues: &mut Clues<'_>) -> Result<Option<Start>, Error> {
         message: message.to_owned(),
     };
     if let Some(syntax) = shell_syntax(command) {
-        return Err(wrong(&format!(
-            "needs a shell ({syntax}), and the image has none"
-        )));
+        if !clues.surroundings.shell {
+            return Err(Error::NeedsShell {
+                place: Place::new(&clues.project.root.join("Procfile"), *line).to_string(),
+                command: (*command).to_owned(),
+                syntax,
+            });
+        }
+        return Ok(Some(Start {
+            command: in_shell(command),
+            reason: format!("the {name}: line of Procfile, in /bin/sh of the base as it has {syntax}"),
+            import_roots: Vec::new(),
+        }));
     }
-    let mut words = split_words(command).map_err(|error| wrong(&error.0))?;
+    let mut words = split_words(&literal(command)).map_err(|error| wrong(&error.0))?;
     // A shell's `exec` is what the entrypoint does anyway.
-    if words.first().is_some_and(|word| word == "exec") {
-        words.remove(0);
+    let program = words.iter().position(|word| !is_assignment(word));
+    let Some(program) = program else {
+        return Err(wrong("names no program"));
+    };
+    if words[program] == "exec" {
+        words.remove(program);
     }
-    if words.is_empty() {
-        return Err(wrong("is empty"));
+    if program == words.len() {
+        return Err(wrong("names no program"));
     }
     for word in &mut words {
         *word = with_default_port(word);
     }
     Ok(Some(Start {
         command: words,
-        reason: "the web: line of Procfile".into(),
+        reason: format!("the {name}: line of Procfile"),
         import_roots: Vec::new(),
     }))
+}
+
+/// Number, process type and command of each line.
+///
+/// > `<process type>: <command>`, where `<process type>` is an alphanumeric name (Heroku, "The Procfile")
+fn lines(text: &str) -> Vec<(usize, &str, &str)> {
+    let lines = text.lines().enumerate().filter_map(|(index, line)| {
+        let (name, command) = line.split_once(':')?;
+        Some((index + 1, name.trim(), command.trim()))
+    });
+    lines.filter(|(_, name, _)| !name.starts_with('#')).collect()
+}
+
+/// The line that was asked for; else `web`; else the only one that is left running (`release` runs once, at a deploy).
+fn choose<'a>(
+    lines: &'a [(usize, &'a str, &'a str)],
+    asked: Option<&str>,
+) -> Option<&'a (usize, &'a str, &'a str)> {
+    let named = |wanted: &str| lines.iter().find(|(_, name, _)| *name == wanted);
+    if let Some(asked) = asked {
+        return named(asked);
+    }
+    let mut running = lines.iter().filter(|(_, name, _)| *name != "release");
+    named("web").or_else(|| running.next().filter(|_| running.next().is_none()))
+}
+
+/// The line as the base's shell runs it: with a port, and with its `$` past the entrypoint.
+fn in_shell(command: &str) -> Vec<String> {
+    let script = format!(": \"${{PORT:=8000}}\"; export PORT; {command}");
+    vec!["/bin/sh".to_owned(), "-c".to_owned(), script.replace('$', "$$")]
+}
+
+/// The line with every `$` that a shell would take as it is (in single quotes, behind a backslash) doubled: the
+/// entrypoint then takes it as it is too.
+fn literal(command: &str) -> String {
+    let (mut done, mut quote) = (String::new(), None);
+    let mut rest = command.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) if rest.peek() == Some(&'$') => {
+                rest.next();
+                done += "$$";
+                continue;
+            }
+            ('\\', None | Some('"')) => {
+                done.push(c);
+                done.extend(rest.next());
+                continue;
+            }
+            ('$', Some('\'')) => done.push('$'),
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            _ => {}
+        }
+        done.push(c);
+    }
+    done
 }
 
 /// `$PORT` and `${PORT}`, which nobody sets here, get a default.
@@ -77,12 +156,6 @@ fn shell_syntax(command: &str) -> Option<String> {
     {
         return Some(format!("`{first}`"));
     }
-    let is_assignment = first.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    });
-    if is_assignment {
-        return Some(format!("`{first}`; [tool.pyoci] env sets variables"));
-    }
     let (mut quote, mut rest) = (None, command.chars().peekable());
     while let Some(c) = rest.next() {
         match (c, quote) {
@@ -94,7 +167,8 @@ fn shell_syntax(command: &str) -> Option<String> {
             ('$', None | Some('"')) if rest.peek() == Some(&'(') => return Some("`$(...)`".into()),
             ('$', None | Some('"')) if rest.peek() == Some(&'{') => {
                 let inside: String = rest.by_ref().skip(1).take_while(|c| *c != '}').collect();
-                if !is_expandable(&inside) {
+                // The first `}` ends it only where the default holds no reference itself.
+                if !is_expandable(&inside) && !inside.contains(":-${") {
                     return Some(format!("`${{{inside}}}`"));
                 }
             }
@@ -124,7 +198,6 @@ mod tests {
             ("a > log", "`>`"),
             ("python $(which x)", "`$(...)`"),
             ("cd src", "`cd`"),
-            ("A=1 python x.py", "`A=1`; [tool.pyoci] env sets variables"),
             ("a \"`b`\"", "backquotes"),
             ("a ${PORT:?}", "`${PORT:?}`"),
         ] {
@@ -136,6 +209,7 @@ mod tests {
             "a \\; b",
             "a b=c",
             "'a?'",
+            "A=1 python x.py",
         ] {
             assert_eq!(shell_syntax(command), None, "{command}");
         }

@@ -1,4 +1,4 @@
-//! Console scripts, streamlit apps, packages that run, and files named like a program.
+//! Console scripts, packages that run, and files named like a program.
 
 use super::{Clues, Start, below, of_words};
 
@@ -27,54 +27,6 @@ pub(super) fn console_script(clues: &mut Clues<'_>) -> Option<Start> {
         }
     };
     Some(of_words(&[name], reason.to_owned()))
-}
-
-/// A streamlit app: a file with a usual name that imports it.
-pub(super) fn streamlit(clues: &mut Clues<'_>) -> Option<Start> {
-    if !clues.is_installed("streamlit") {
-        return None;
-    }
-    let names = [
-        "streamlit_app.py",
-        "app.py",
-        "main.py",
-        "Home.py",
-        "home.py",
-        "dashboard.py",
-    ];
-    let candidates = ["", "src", "app"]
-        .into_iter()
-        .flat_map(|directory| names.map(|name| below(directory, name)));
-    for file in candidates {
-        if clues
-            .module(&file)
-            .is_some_and(|module| module.imports("streamlit"))
-        {
-            let argument = clues.argument(&file);
-            let words = [
-                "python3",
-                "-m",
-                "streamlit",
-                "run",
-                &argument,
-                "--server.address",
-                "0.0.0.0",
-                "--server.port",
-                "${PORT:-8501}",
-                "--server.headless",
-                "true",
-                // Outside of a site-packages directory streamlit takes itself for its own source tree, and then refuses
-                // `--server.port`.
-                "--global.developmentMode",
-                "false",
-            ];
-            return Some(of_words(&words, format!("{file} is a streamlit app")));
-        }
-    }
-    clues
-        .seen
-        .push("streamlit is installed, but no streamlit_app.py, app.py or main.py imports it".into());
-    None
 }
 
 /// The one package with a `__main__.py`, or the one named like the project.

@@ -25,7 +25,11 @@ fn start_with(files: &[(&str, &str)], installed: &[&str], settings: Settings) ->
         _ => None,
     };
     let installed: BTreeSet<PackageName> = installed.iter().map(|name| name.parse().unwrap()).collect();
-    project.start(&files, distribution.as_ref(), &|name| installed.contains(name))
+    let surroundings = Surroundings {
+        installed: &|name| installed.contains(name),
+        shell: files.tree.get("base-has-a-shell").is_some(),
+    };
+    project.start(&files, distribution.as_ref(), surroundings)
 }
 
 /// The command for these files and packages, joined by blanks.
@@ -61,11 +65,50 @@ fn a_procfile_comes_before_what_is_guessed() {
         command(&[("Procfile", procfile), ("main.py", "")], &[]),
         "gunicorn my app:app -b :${PORT:-8000}"
     );
+    assert_eq!(
+        command(
+            &[("Procfile", "release: migrate\nworker: A=1 celery -A 'x$Y' \\$Z\n")],
+            &[]
+        ),
+        "A=1 celery -A x$$Y $$Z"
+    );
     let error = start_with(&[("Procfile", "web: a && b\n")], &[], Settings::default()).unwrap_err();
     let message = error.to_string();
     assert!(
         message.contains("Procfile:1") && message.contains("needs a shell"),
         "{message}"
+    );
+}
+
+#[test]
+fn a_procfile_that_needs_a_shell_gets_the_one_of_the_base() {
+    let files = [
+        ("Procfile", "web: cd src && gunicorn a:b -b :$PORT\n"),
+        ("base-has-a-shell", ""),
+    ];
+    let start = start_with(&files, &[], Settings::default()).unwrap();
+    let script = ": \"$${PORT:=8000}\"; export PORT; cd src && gunicorn a:b -b :$$PORT";
+    assert_eq!(start.command, ["/bin/sh", "-c", script]);
+}
+
+#[test]
+fn the_process_that_is_asked_for_is_taken_or_missed() {
+    let settings = Settings {
+        process: Some("worker".into()),
+        ..Settings::default()
+    };
+    let procfile = ("Procfile", "web: w\nworker: python3 -m celery worker\n");
+    let start = start_with(&[procfile], &[], settings.clone()).unwrap();
+    assert_eq!(start.command.join(" "), "python3 -m celery worker");
+    let error = start_with(&[("Procfile", "web: w\n")], &[], settings.clone()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is no process `worker`: Procfile has web"
+    );
+    let error = start_with(&[("main.py", "")], &[], settings).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is no process `worker`: the project has no Procfile"
     );
 }
 
@@ -163,6 +206,30 @@ fn asgi_and_wsgi_objects_are_found_by_parsing() {
             "python3 -m waitress --listen=0.0.0.0:${PORT:-8000} wsgi:app".into(),
         ),
         (
+            "src/pkg/main.py",
+            FASTAPI,
+            "fastapi-cli",
+            format!("python3 -m fastapi run src/pkg/main.py --app app {port}"),
+        ),
+        (
+            "app.py",
+            "from dash import Dash\napp = Dash()\nserver = app.server\n",
+            "gunicorn",
+            "python3 -m gunicorn --bind 0.0.0.0:${PORT:-8000} app:server".into(),
+        ),
+        (
+            "app.py",
+            "from aiohttp import web\nasync def create_app():\n    app = web.Application()\n    return app\n",
+            "gunicorn",
+            "python3 -m gunicorn --bind 0.0.0.0:${PORT:-8000} --worker-class aiohttp.GunicornWebWorker app:create_app".into(),
+        ),
+        (
+            "main.py",
+            "from aiohttp.web import Application\napp = Application()\n",
+            "aiohttp",
+            "python3 -c from aiohttp import web; from main import app; web.run_app(app, host='0.0.0.0', port=${PORT:-8080})".into(),
+        ),
+        (
             "main.py",
             "import fastapi\ndef make() -> fastapi.FastAPI:\n    return fastapi.FastAPI()\n",
             "uvicorn",
@@ -177,6 +244,7 @@ fn asgi_and_wsgi_objects_are_found_by_parsing() {
 fn what_only_looks_like_an_application_is_none() {
     for text in [
         "class FastAPI: pass\napp = FastAPI()\n",
+        "from fastapi import FastAPI\nasync def f():\n    return FastAPI()\n",
         "from fastapi import FastAPI\ndef f(x):\n    return FastAPI()\n",
         "from fastapi import FastAPI\nif __name__ == '__main__':\n    app = FastAPI()\n",
         "this is no python\n",
@@ -198,7 +266,7 @@ fn a_directory_that_is_no_package_can_be_imported_from_too() {
 }
 
 #[test]
-fn streamlit_packages_and_plain_files_come_last() {
+fn dashboards_packages_and_plain_files_come_last() {
     let streamlit = command(&[("app.py", "import streamlit as st\n")], &["streamlit"]);
     assert!(
         streamlit.starts_with("python3 -m streamlit run app.py --server.address 0.0.0.0"),
@@ -208,6 +276,13 @@ fn streamlit_packages_and_plain_files_come_last() {
         streamlit.ends_with("--global.developmentMode false"),
         "{streamlit}"
     );
+    let gradio = command(&[("app.py", "import gradio as gr\n")], &["gradio"]);
+    assert!(
+        gradio.ends_with("GRADIO_SERVER_PORT=${GRADIO_SERVER_PORT:-${PORT:-7860}} python3 app.py"),
+        "{gradio}"
+    );
+    let dash = command(&[("app.py", "import dash\n")], &["dash"]);
+    assert_eq!(dash, "HOST=${HOST:-0.0.0.0} PORT=${PORT:-8050} python3 app.py");
     assert_eq!(
         command(&[("pkg/__main__.py", ""), ("main.py", "")], &[]),
         "python3 -m pkg"

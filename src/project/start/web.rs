@@ -9,10 +9,12 @@ use crate::project::python_source::{Made, Module};
 enum Interface {
     Asgi,
     Wsgi,
+    /// aiohttp's own.
+    Aiohttp,
 }
 
 /// Classes and functions that make an application, where they are imported from.
-const CONSTRUCTORS: [(&str, Interface); 26] = [
+const CONSTRUCTORS: [(&str, Interface); 31] = [
     ("fastapi.FastAPI", Interface::Asgi),
     ("fastapi.applications.FastAPI", Interface::Asgi),
     ("starlette.applications.Starlette", Interface::Asgi),
@@ -31,6 +33,11 @@ const CONSTRUCTORS: [(&str, Interface); 26] = [
     ("django.core.asgi.get_asgi_application", Interface::Asgi),
     ("a2wsgi.WSGIMiddleware", Interface::Asgi),
     ("asgiref.wsgi.WsgiToAsgi", Interface::Asgi),
+    ("gradio.mount_gradio_app", Interface::Asgi),
+    ("socketio.ASGIApp", Interface::Asgi),
+    ("dash.Dash.server", Interface::Wsgi),
+    ("dash.dash.Dash.server", Interface::Wsgi),
+    ("aiohttp.web.Application", Interface::Aiohttp),
     ("flask.Flask", Interface::Wsgi),
     ("flask.app.Flask", Interface::Wsgi),
     ("apiflask.APIFlask", Interface::Wsgi),
@@ -72,6 +79,7 @@ fn servers(interface: Interface) -> &'static [&'static str] {
     match interface {
         Interface::Asgi => &["uvicorn", "hypercorn", "granian", "daphne"],
         Interface::Wsgi => &["gunicorn", "waitress", "hypercorn", "granian"],
+        Interface::Aiohttp => &["gunicorn"],
     }
 }
 
@@ -134,7 +142,8 @@ fn candidates(clues: &Clues<'_>) -> Vec<(String, &'static str)> {
 fn find(clues: &Clues<'_>, module: &Module, file: &str, root: &str) -> Option<Application> {
     let applications = module.made().into_iter().filter_map(|made| {
         let interface = interface(clues, &made, file)?;
-        Some((made, interface))
+        let served = !made.is_async || interface == Interface::Aiohttp;
+        served.then_some((made, interface))
     });
     let rank = |made: &Made| {
         let usual = match made.name.as_str() {
@@ -204,6 +213,12 @@ fn command(clues: &Clues<'_>, application: &Application) -> Option<Start> {
         file,
     } = application;
     let object = format!("{module}:{}", made.name);
+    if *interface == Interface::Aiohttp {
+        return Some(aiohttp(clues, application));
+    }
+    if made.constructor.starts_with("fastapi.") && !made.factory && clues.is_installed("fastapi-cli") {
+        return Some(fastapi_run(clues, file, &made.name));
+    }
     let what = made.constructor.rsplit('.').next().unwrap_or_default();
     let makes = if made.factory { "makes" } else { "is" };
     let found = format!("{} in {file} {makes} a {what}", made.name);
@@ -248,6 +263,59 @@ fn command(clues: &Clues<'_>, application: &Application) -> Option<Start> {
         return own(&words, "sanic is its own server");
     }
     None
+}
+
+/// FastAPI's own command; it finds out itself where the file is imported from.
+fn fastapi_run(clues: &Clues<'_>, file: &str, name: &str) -> Start {
+    let argument = clues.argument(file);
+    let words = [
+        "python3",
+        "-m",
+        "fastapi",
+        "run",
+        &argument,
+        "--app",
+        name,
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "${PORT:-8000}",
+    ];
+    let reason = format!("{name} in {file} is a FastAPI, and fastapi-cli is among the dependencies");
+    of_words(&words, reason)
+}
+
+/// aiohttp speaks neither ASGI nor WSGI: gunicorn with its worker, else its own server.
+fn aiohttp(clues: &Clues<'_>, application: &Application) -> Start {
+    let Application {
+        file, module, made, ..
+    } = application;
+    let makes = if made.factory { "makes" } else { "is" };
+    let found = format!("{} in {file} {makes} an aiohttp application", made.name);
+    let name = &made.name;
+    if clues.is_installed("gunicorn") {
+        // The worker awaits a coroutine function itself.
+        let call = if made.factory && !made.is_async { "()" } else { "" };
+        let words = [
+            "python3",
+            "-m",
+            "gunicorn",
+            "--bind",
+            "0.0.0.0:${PORT:-8000}",
+            "--worker-class",
+            "aiohttp.GunicornWebWorker",
+            &format!("{module}:{name}{call}"),
+        ];
+        return of_words(&words, format!("{found}, and gunicorn is among the dependencies"));
+    }
+    let call = if made.factory { "()" } else { "" };
+    let code = format!(
+        "from aiohttp import web; from {module} import {name}; web.run_app({name}{call}, host='0.0.0.0', port=${{PORT:-8080}})"
+    );
+    of_words(
+        &["python3", "-c", &code],
+        format!("{found}: aiohttp is its own server"),
+    )
 }
 
 /// The command that serves `module:object`.
