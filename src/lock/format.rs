@@ -76,7 +76,17 @@ pub(super) fn read(
     let text = fs_err::read_to_string(path).map_err(|source| Error::read(path, source))?;
     let format = LockFormat::of_name(path).unwrap_or_else(|| LockFormat::of_text(&text));
     match format {
-        LockFormat::Pylock => pylock::parse(&text, path, pylock::Hashes::Required),
+        LockFormat::Pylock => {
+            let lock = pylock::parse(&text, path, pylock::Hashes::Required)?;
+            if lock.minor > 0 {
+                let name = shown(path, request).display().to_string();
+                tools.progress.warn(format!(
+                    "{name} is of version 1.{} of its format: what is new since 1.0 is not known here",
+                    lock.minor
+                ));
+            }
+            Ok(lock)
+        }
         LockFormat::Uv => uv_lock::read(&text, path, request, target),
         LockFormat::Poetry => poetry_lock::read(&text, path, request, target, tools),
         LockFormat::Pdm => pdm_lock::read(&text, path, request, target, tools),

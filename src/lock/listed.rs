@@ -38,6 +38,7 @@ pub(super) fn files(package: &PackageName, version: &Version, indexes: &[Url], f
             name: file.name,
             location,
             size: None,
+            upload_time: None,
             hashes: file.hashes,
         };
         if let Ok(wheel) = artifact.name.parse::<WheelFilename>() {
@@ -83,6 +84,7 @@ pub(super) fn archive(
             name,
             location,
             size: None,
+            upload_time: None,
             hashes,
         },
         subdirectory,

@@ -112,6 +112,10 @@ pub struct Lock {
     pub created_by: String,
     /// The packages; one name may be there several times, for different environments.
     pub packages: Vec<Package>,
+    /// The tables of tools, by the tool's name.
+    pub tool: toml::Table,
+    /// The minor version of its format; of 1.1 and later it may say things that are not known here.
+    pub minor: u64,
 }
 
 /// A package of a lock.
@@ -129,6 +133,19 @@ pub struct Package {
     pub index: Option<Url>,
     /// Where its content is.
     pub content: Content,
+    /// What else was said of it.
+    pub kept: Kept,
+}
+
+/// What a lock says of a package beside what installing it needs: kept as it is when the lock is written again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// `packages.dependencies`: tables that each tell one other package of the lock.
+    pub dependencies: Vec<toml::Table>,
+    /// `packages.attestation-identities`: who published the files (PEP 740); each has a `kind`.
+    pub attestation_identities: Vec<toml::Table>,
+    /// `packages.tool`
+    pub tool: toml::Table,
 }
 
 /// Where the content of a package is; the four exclude each other.
@@ -188,6 +205,8 @@ pub struct Artifact {
     pub location: Location,
     /// Its size in bytes, where known.
     pub size: Option<u64>,
+    /// When it was uploaded to its index, as TOML writes a date and time.
+    pub upload_time: Option<toml::value::Datetime>,
     /// Its hashes, the one to verify first; empty only for what a resolver found on an index that gives none.
     pub hashes: Vec<Digest>,
 }

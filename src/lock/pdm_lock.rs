@@ -270,6 +270,7 @@ impl Reader<'_> {
         Ok(Package {
             version: raw.version.as_ref().map(|v| self.text.value(v)).transpose()?,
             marker: None,
+            kept: super::Kept::default(),
             requires_python: raw.requires_python.as_ref().and_then(|text| text.parse().ok()),
             index: None,
             content: self.content(raw, &name, indexes)?,

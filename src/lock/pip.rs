@@ -255,6 +255,7 @@ fn package(item: Item) -> Result<Package, Error> {
                 hashes: digests.collect(),
                 location,
                 size: None,
+                upload_time: None,
             },
             subdirectory: info.subdirectory,
         }
@@ -263,6 +264,7 @@ fn package(item: Item) -> Result<Package, Error> {
         name: item.metadata.name.parse().map_err(|_| fault("name"))?,
         version: Some(item.metadata.version.parse().map_err(|_| fault("version"))?),
         marker: None,
+        kept: super::Kept::default(),
         requires_python: None,
         index: None,
         content,

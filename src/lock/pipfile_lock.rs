@@ -205,6 +205,7 @@ impl Reader<'_> {
         Ok(Package {
             name: name.clone(),
             marker: None,
+            kept: super::Kept::default(),
             requires_python: None,
             index: None,
             content: self.content(name, version.as_ref(), entry)?,

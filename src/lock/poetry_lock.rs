@@ -271,6 +271,7 @@ impl Reader<'_> {
         Ok(Package {
             version: Some(self.text.value(&raw.version)?),
             marker: None,
+            kept: super::Kept::default(),
             requires_python: raw.python_versions.as_ref().and_then(|text| text.parse().ok()),
             index: source
                 .filter(|_| is_index)

@@ -1,14 +1,17 @@
 //! Reading `pylock.toml` (PEP 751). Errors name the line.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
 
+use pep440_rs::Version;
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
 use super::text::Text;
-use super::{Artifact, Content, Error, Location, Lock, Package, Vcs};
+use super::{Artifact, Content, Error, Kept, Location, Lock, Package, Vcs};
 use crate::digest::{Algorithm, Digest};
 use crate::python::{ExtraName, GroupName, Marker, PackageName, SdistFilename, WheelFilename};
 
@@ -50,10 +53,10 @@ struct RawLock {
     dependency_groups: Vec<Spanned<String>>,
     #[serde(default)]
     default_groups: Vec<Spanned<String>>,
-    #[serde(default)]
     created_by: String,
-    #[serde(default)]
     packages: Vec<Spanned<RawPackage>>,
+    #[serde(default)]
+    tool: toml::Table,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +73,12 @@ struct RawPackage {
     sdist: Option<Spanned<RawArtifact>>,
     #[serde(default)]
     wheels: Vec<Spanned<RawArtifact>>,
+    #[serde(default)]
+    dependencies: Vec<toml::Table>,
+    #[serde(default)]
+    attestation_identities: Vec<Spanned<toml::Table>>,
+    #[serde(default)]
+    tool: toml::Table,
 }
 
 #[derive(Deserialize)]
@@ -92,12 +101,13 @@ struct RawDirectory {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct RawArtifact {
     name: Option<Spanned<String>>,
     url: Option<Spanned<String>>,
     path: Option<Spanned<String>>,
     size: Option<u64>,
-    #[serde(default)]
+    upload_time: Option<toml::value::Datetime>,
     hashes: BTreeMap<String, Spanned<String>>,
     subdirectory: Option<Spanned<String>>,
 }
@@ -117,11 +127,14 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn lock(&self, raw: RawLock) -> Result<Lock, Error> {
-        // > If the major version is not supported, tools MUST raise an error; an unknown minor version SHOULD warn.
-        let version = raw.lock_version.get_ref();
-        if version.split('.').next() != Some("1") {
+        // > If a tool doesn't support the major version, an error MUST be raised; an unknown minor version SHOULD warn.
+        let version: Version = self.text.value(&raw.lock_version)?;
+        if version < Version::new([1]) || version >= Version::new([2]) {
             let problem = format!("lock-version {version} is not supported (1.0 is)");
             return Err(self.text.fault(raw.lock_version.span().start, problem));
+        }
+        for name in &raw.extras {
+            self.check_normalized::<ExtraName>(name)?;
         }
         let packages = raw.packages.iter().map(|p| self.package(p));
         Ok(Lock {
@@ -132,23 +145,56 @@ impl Reader<'_> {
             default_groups: self.text.values::<GroupName, _>(&raw.default_groups)?,
             packages: packages.collect::<Result<_, _>>()?,
             created_by: raw.created_by,
+            tool: raw.tool,
+            minor: version.release().get(1).copied().unwrap_or(0),
         })
     }
 
     fn package(&self, spanned: &Spanned<RawPackage>) -> Result<Package, Error> {
         let raw = spanned.get_ref();
         let name: PackageName = self.text.value(&raw.name)?;
+        self.check_normalized::<PackageName>(&raw.name)?;
         let content = self.content(raw, spanned.span().start, &name)?;
         let package = Package {
             version: self.text.optional(raw.version.as_ref())?,
             marker: self.text.optional(raw.marker.as_ref())?,
             requires_python: self.text.optional(raw.requires_python.as_ref())?,
             index: self.text.optional::<Url>(raw.index.as_ref())?,
+            kept: self.kept(raw)?,
             name,
             content,
         };
         self.check_names(raw, &package)?;
         Ok(package)
+    }
+
+    /// > `packages.name`: The name of the package normalized. `extras`: each normalized.
+    fn check_normalized<T: FromStr<Err: Display> + Display>(
+        &self,
+        raw: &Spanned<String>,
+    ) -> Result<(), Error> {
+        let normal = self.text.value::<T>(raw)?.to_string();
+        if normal == *raw.get_ref() || self.hashes == Hashes::WhereKnown {
+            return Ok(());
+        }
+        let problem = format!("`{}` must be written as `{normal}`", raw.get_ref());
+        Err(self.text.fault(raw.span().start, problem))
+    }
+
+    fn kept(&self, raw: &RawPackage) -> Result<Kept, Error> {
+        for identity in &raw.attestation_identities {
+            // > `kind`: Required. The unique identity of the Trusted Publisher.
+            if identity.get_ref().get("kind").is_none_or(|kind| !kind.is_str()) {
+                let problem = "an attestation identity has no `kind`";
+                return Err(self.text.fault(identity.span().start, problem));
+            }
+        }
+        let identities = raw.attestation_identities.iter();
+        Ok(Kept {
+            dependencies: raw.dependencies.clone(),
+            attestation_identities: identities.map(|i| i.get_ref().clone()).collect(),
+            tool: raw.tool.clone(),
+        })
     }
 
     fn content(&self, raw: &RawPackage, at: usize, name: &PackageName) -> Result<Content, Error> {
@@ -198,13 +244,16 @@ impl Reader<'_> {
         let raw = spanned.get_ref();
         let commit = raw.commit_id.get_ref();
         // > The exact commit ID for the repository. It MUST be an immutable identifier of a commit.
-        if commit.len() < 7 || !commit.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let is_hash = commit.len() >= 7 && commit.bytes().all(|b| b.is_ascii_hexdigit());
+        if commit.is_empty() || (raw.r#type == "git" && !is_hash) {
             let problem = format!("package `{name}`: `{}` is not a commit", commit.escape_debug());
             return Err(self.text.fault(raw.commit_id.span().start, problem));
         }
-        let location = match (&raw.url, &raw.path) {
+        let path = raw.path.as_ref().map(|path| self.text.absolute(path));
+        let location = match (&raw.url, path) {
+            (Some(_), Some(path)) if path.is_dir() => Location::Path(path),
             (Some(url), _) => Location::Url(self.text.value(url)?),
-            (None, Some(path)) => Location::Path(self.text.absolute(path)),
+            (None, Some(path)) => Location::Path(path),
             (None, None) => {
                 let problem = format!("package `{name}`: vcs has neither url nor path");
                 return Err(self.text.fault(spanned.span().start, problem));
@@ -223,9 +272,12 @@ impl Reader<'_> {
         let raw = spanned.get_ref();
         let at = spanned.span().start;
         // > `path` is required if `url` is not specified; tools MAY choose which to use when both are there.
-        let location = match (&raw.path, &raw.url) {
+        let path = raw.path.as_ref().map(|path| self.text.absolute(path.get_ref()));
+        let location = match (path, &raw.url) {
+            // A copy beside the lock needs no network; whichever it is, its bytes are those of the hash.
+            (Some(path), Some(_)) if path.is_file() => Location::Path(path),
             (_, Some(url)) => self.text.place(url)?,
-            (Some(path), None) => Location::Path(self.text.absolute(path.get_ref())),
+            (Some(path), None) => Location::Path(path),
             (None, None) => {
                 return Err(self
                     .text
@@ -245,6 +297,7 @@ impl Reader<'_> {
             name,
             location,
             size: raw.size,
+            upload_time: raw.upload_time,
         })
     }
 
@@ -339,3 +392,6 @@ pub(super) fn file_name(location: &Location) -> Option<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,7 @@ impl Build {
                     name: self.wheel.to_owned(),
                     location: Location::Url(url),
                     size: Some(self.size),
+                    upload_time: None,
                     hashes: vec![digest(self.wheel_sha256)?],
                 },
                 kind: Kind::Wheel,

@@ -1,7 +1,7 @@
 //! Writing `pylock.toml` (PEP 751): the same lock gives the same bytes.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::{Artifact, Content, Location, Lock, Package, Vcs};
 
@@ -29,6 +29,13 @@ impl Lock {
         for package in &self.packages {
             write_package(&mut out, package, directory);
         }
+        if !self.tool.is_empty() {
+            let tool: toml::Table = [("tool".to_owned(), self.tool.clone().into())]
+                .into_iter()
+                .collect();
+            let pretty = toml::to_string_pretty(&tool).unwrap_or_else(|_| tool.to_string());
+            let _ = write!(out, "\n{pretty}");
+        }
         out
     }
 }
@@ -51,6 +58,8 @@ fn write_package(out: &mut String, package: &Package, directory: &Path) {
     line("marker", package.marker.as_ref().map(|m| quoted(&m.to_string())));
     let requires = package.requires_python.as_ref();
     line("requires-python", requires.map(|r| quoted(&r.to_string())));
+    let kept = &package.kept;
+    line("dependencies", tables(&kept.dependencies));
     line("index", package.index.as_ref().map(|i| quoted(i.as_str())));
     match &package.content {
         Content::Files { wheels, sdist } => {
@@ -83,6 +92,18 @@ fn write_package(out: &mut String, package: &Package, directory: &Path) {
         }
         Content::Vcs(vcs) => line("vcs", Some(vcs_table(vcs, directory))),
     }
+    line("attestation-identities", tables(&kept.attestation_identities));
+    // Inline: a header of its own would have to come after all else of the package.
+    let tool = toml::Value::from(kept.tool.clone());
+    line("tool", (!kept.tool.is_empty()).then(|| tool.to_string()));
+}
+
+/// An array of tables, one to a line; nothing if it is empty.
+fn tables(tables: &[toml::Table]) -> Option<String> {
+    let lines = tables
+        .iter()
+        .map(|table| format!("    {},\n", toml::Value::from(table.clone())));
+    (!tables.is_empty()).then(|| format!("[\n{}]", lines.collect::<String>()))
 }
 
 fn vcs_table(vcs: &Vcs, directory: &Path) -> String {
@@ -105,6 +126,9 @@ fn artifact(artifact: &Artifact, subdirectory: Option<&str>, directory: &Path) -
         field(&mut fields, "name", Some(&artifact.name));
     }
     fields.extend(location(&artifact.location, directory));
+    if let Some(time) = &artifact.upload_time {
+        fields.push(format!("upload-time = {time}"));
+    }
     if let Some(size) = artifact.size {
         fields.push(format!("size = {size}"));
     }
@@ -126,12 +150,20 @@ fn location(location: &Location, directory: &Path) -> Option<String> {
 
 /// > Relative paths SHOULD use `/` as separator and be relative to the lock file.
 fn relative(path: &Path, directory: &Path) -> String {
-    let path = match path.strip_prefix(directory) {
-        Ok(below) if below.as_os_str().is_empty() => Path::new("."),
-        Ok(below) => below,
-        Err(_) => path,
-    };
-    path.display().to_string()
+    if !path.is_absolute() || !directory.is_absolute() {
+        return path.display().to_string();
+    }
+    let shared = path
+        .components()
+        .zip(directory.components())
+        .take_while(|(a, b)| a == b);
+    let shared = shared.count();
+    let up = directory.components().skip(shared).map(|_| Component::ParentDir);
+    let relative: PathBuf = up.chain(path.components().skip(shared)).collect();
+    if relative.as_os_str().is_empty() {
+        return ".".to_owned();
+    }
+    relative.display().to_string()
 }
 
 fn field(fields: &mut Vec<String>, key: &str, value: Option<&str>) {

@@ -110,6 +110,7 @@ impl Reader<'_> {
             name,
             location,
             size: raw.size,
+            upload_time: None,
             hashes,
         })
     }
@@ -163,6 +164,7 @@ impl Reader<'_> {
             name: self.name.clone(),
             version: version.cloned(),
             marker: None,
+            kept: crate::lock::Kept::default(),
             requires_python: None,
             index: None,
             content: content.clone(),

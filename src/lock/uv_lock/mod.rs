@@ -72,6 +72,7 @@ fn package(entry: &Entry) -> Option<Package> {
         name: entry.name.clone(),
         version: entry.version.clone(),
         marker: None,
+        kept: crate::lock::Kept::default(),
         requires_python: None,
         index: entry
             .source
