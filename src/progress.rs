@@ -49,6 +49,17 @@ impl Progress {
         Self::new(|_| {})
     }
 
+    /// The same without what is decided and done: for commands whose output says it.
+    #[must_use]
+    pub fn without_steps(&self) -> Self {
+        let inner = Arc::clone(&self.0);
+        Self::new(move |event| {
+            if !matches!(event, Event::Done { .. } | Event::Choice { .. }) {
+                inner(event);
+            }
+        })
+    }
+
     /// A finished step.
     pub fn done(&self, what: &str, detail: impl Into<String>) {
         (self.0)(Event::Done {

@@ -35,6 +35,7 @@ fn tree_of(project: &Project, distribution: Option<&Distribution>) -> Tree {
     let surroundings = Surroundings {
         installed: &|_| false,
         shell: false,
+        unbuilt: false,
     };
     let start = project.start(&files, distribution, surroundings).unwrap();
     let options = AppOptions {

@@ -215,6 +215,9 @@ pub struct BuildArgs {
         help_heading = "Image"
     )]
     pub process: Option<String>,
+    /// Directory of the project that modules are imported from; can be repeated [default: found in the project]
+    #[arg(long, value_name = "DIR", value_parser = settings::directory, help_heading = "Image")]
+    pub pythonpath: Vec<String>,
     /// Environment variable of the image; can be repeated
     #[arg(short, long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
     pub env: Vec<(String, String)>,
@@ -404,6 +407,7 @@ impl BuildArgs {
             no_build: said(self.no_build),
             entrypoint: self.entrypoint.clone().map(|words| words.0),
             process: self.process.clone(),
+            pythonpath: self.pythonpath.clone(),
             env: self.env.iter().cloned().collect(),
             labels: self.label.iter().cloned().collect(),
             annotations: self.annotation.iter().cloned().collect(),

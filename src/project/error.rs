@@ -171,6 +171,9 @@ pub enum Error {
         /// The process types that there are, if there is a Procfile.
         there: Option<String>,
     },
+    /// A directory of `pythonpath` that the project does not have.
+    #[error("pythonpath: the project has no directory `{0}`, or it is left out")]
+    NoDirectory(String),
     /// Nothing tells how the project starts.
     #[error("cannot tell how {name} starts")]
     NoStart {

@@ -22,6 +22,12 @@ pub struct Files {
     pub secrets: Vec<String>,
     /// Directories that look like build output, sorted.
     pub outputs: Vec<String>,
+    /// What the project's own rules leave out; of directories only their own names, sorted.
+    pub ignored: Vec<String>,
+    /// Version control, caches, virtual environments, the build's own output, sorted.
+    pub clutter: Vec<String>,
+    /// Whose rules left out what is in `ignored`.
+    pub rules: String,
     /// What is neither file, directory nor link (sockets, pipes, devices), sorted.
     pub special: Vec<String>,
 }
@@ -32,7 +38,10 @@ pub fn collect(root: &Path, rules: &IgnoreRules) -> Result<Files, Error> {
         root,
         rules,
         git: Vec::new(),
-        files: Files::default(),
+        files: Files {
+            rules: rules.sources(),
+            ..Files::default()
+        },
     };
     walk.directory(root, None, false)?;
     Ok(walk.files)
@@ -79,7 +88,12 @@ impl Walk<'_> {
         };
         let left = match self.rules.verdict(candidate, &self.git)? {
             Verdict::Take => false,
-            Verdict::Leave => true,
+            Verdict::Leave => {
+                if !left {
+                    self.note(Reason::Ignored, &at, kind.is_dir());
+                }
+                true
+            }
             Verdict::Never(reason) => {
                 self.note(reason, &at, kind.is_dir());
                 return Ok(());
@@ -129,7 +143,8 @@ impl Walk<'_> {
         match reason {
             Reason::Secret => self.files.secrets.push(name),
             Reason::Output => self.files.outputs.push(name),
-            Reason::Clutter => {}
+            Reason::Ignored => self.files.ignored.push(name),
+            Reason::Clutter => self.files.clutter.push(name),
         }
     }
 

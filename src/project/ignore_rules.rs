@@ -79,15 +79,17 @@ pub enum Verdict {
     Never(Reason),
 }
 
-/// Why something is left out that the project's own rules do not name.
+/// Why something is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It holds credentials: the user is told.
     Secret,
     /// It looks like build output, but may be data: the user is told.
     Output,
-    /// It is no part of a program.
+    /// It is no part of a program: version control, caches, virtual environments, what is being built.
     Clutter,
+    /// The project's own rules leave it out.
+    Ignored,
 }
 
 /// The rules of one project.
@@ -185,8 +187,18 @@ impl IgnoreRules {
         Ok(match left {
             false => Verdict::Take,
             true if self.may_take_below() => Verdict::Leave,
-            true => Verdict::Never(Reason::Clutter),
+            true => Verdict::Never(Reason::Ignored),
         })
+    }
+
+    /// Who leaves files out where the project says so, in words.
+    pub fn sources(&self) -> String {
+        let file = self.docker.as_ref().map_or(".gitignore", |_| "the ignore file");
+        if self.ignore.is_empty() {
+            file.to_owned()
+        } else {
+            format!("{file} or [tool.pyoci] ignore")
+        }
     }
 
     fn may_take_below(&self) -> bool {

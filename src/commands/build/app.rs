@@ -25,6 +25,7 @@ impl Build<'_> {
         match self.project.packaging()? {
             Packaging::Files => Ok(None),
             Packaging::Static(metadata) => Ok(Some(Distribution::Static(metadata))),
+            Packaging::Build { .. } if self.explains => Ok(None),
             Packaging::Build { reason } => {
                 self.progress
                     .choice("Project", format!("built as a wheel: {reason}"));
@@ -47,6 +48,7 @@ impl Build<'_> {
         let surroundings = Surroundings {
             installed: &|package: &PackageName| selected.iter().any(|s| s.name == *package),
             shell: base.has_shell,
+            unbuilt: self.explains && distribution.is_none(),
         };
         let start = self.project.start(files, distribution, surroundings)?;
         self.progress

@@ -4,6 +4,7 @@ mod app;
 mod compile;
 mod dependencies;
 mod outputs;
+mod plan;
 mod run;
 mod shared_cache;
 pub mod timing;
@@ -15,21 +16,20 @@ use anyhow::Context as _;
 
 use super::destination::Destination;
 use super::report::{PlatformReport, Report};
-use crate::base;
 use crate::environment::Environment;
 use crate::http::Client;
-use crate::image::{Base, Closure, Image, Index, LayerKind, Record, assemble, record};
+use crate::image::{Closure, Image, Index, LayerKind, Record, assemble, record};
 use crate::layer::Options as LayerOptions;
 use crate::platform::{Architecture, Platform};
 use crate::progress::Progress;
 use crate::project::Project;
 use crate::project::settings::Settings;
-use crate::reference::ImageReference;
 use crate::registry;
 use crate::source::Keep;
 use crate::store::Store;
 use crate::tools::Tools;
 use outputs::{destinations, keep};
+pub use plan::{Plan, plans};
 use shared_cache::SharedCache;
 use timing::Timings;
 
@@ -67,47 +67,15 @@ struct Build<'a> {
     outputs: Vec<PathBuf>,
     /// What becomes of what is downloaded of the base.
     keep: Keep,
+    /// Whether decisions are only explained: then nothing of the project is run, not even its build backend.
+    explains: bool,
 }
 
 /// Builds an image and writes it to its destination.
 pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<Report> {
-    let given = order
-        .settings
-        .clone()
-        .over(Settings::from_environment(environment)?);
-    let project = Project::discover(&order.path, given)?;
+    let project = project(order, environment)?;
     let destinations = destinations(order, &project, environment)?;
-    dependencies::excluded(&project.settings.exclude)?;
-    let offline = project.settings.offline.unwrap_or(false);
-    let registries = registry::Settings {
-        offline,
-        ..order.registries.clone()
-    };
-    let registries = registry::Client::new(environment, registries);
-    let mut store = Store::open(&super::cache::directory(environment)?)?;
-    let cache_from = &project.settings.cache_from;
-    if !cache_from.is_empty() {
-        let shared = SharedCache::new(cache_from.clone(), &registries, &store, progress);
-        store = store.with_remote(Arc::new(shared));
-    }
-    let build = Build {
-        store,
-        http: Client::new(environment, offline),
-        keep: keep(&destinations, &project.settings),
-        registries,
-        environment,
-        progress,
-        timings: Timings::default(),
-        layers: layer_options(order, &project.settings, environment)?,
-        upgrade: order.upgrade,
-        outputs: destinations
-            .iter()
-            .filter_map(Destination::path)
-            .chain(order.files.paths())
-            .cloned()
-            .collect(),
-        project,
-    };
+    let build = Build::new(order, project, &destinations, environment, progress)?;
     let mut images = Vec::new();
     let mut reports = Vec::new();
     let platforms = platforms(&build.project.settings)?;
@@ -148,30 +116,80 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     })
 }
 
+/// The project that an order names, with all that is said about it.
+fn project(order: &Order, environment: &Environment) -> anyhow::Result<Project> {
+    let given = order
+        .settings
+        .clone()
+        .over(Settings::from_environment(environment)?);
+    let project = Project::discover(&order.path, given)?;
+    dependencies::excluded(&project.settings.exclude)?;
+    Ok(project)
+}
+
+impl<'a> Build<'a> {
+    fn new(
+        order: &Order,
+        project: Project,
+        destinations: &[Destination],
+        environment: &'a Environment,
+        progress: &'a Progress,
+    ) -> anyhow::Result<Self> {
+        let offline = project.settings.offline.unwrap_or(false);
+        let registries = registry::Settings {
+            offline,
+            ..order.registries.clone()
+        };
+        let registries = registry::Client::new(environment, registries);
+        let mut store = Store::open(&super::cache::directory(environment)?)?;
+        let cache_from = &project.settings.cache_from;
+        if !cache_from.is_empty() {
+            let shared = SharedCache::new(cache_from.clone(), &registries, &store, progress);
+            store = store.with_remote(Arc::new(shared));
+        }
+        Ok(Self {
+            store,
+            http: Client::new(environment, offline),
+            keep: keep(destinations, &project.settings),
+            registries,
+            environment,
+            progress,
+            timings: Timings::default(),
+            layers: layer_options(order, &project.settings, environment)?,
+            upgrade: order.upgrade,
+            outputs: destinations
+                .iter()
+                .filter_map(Destination::path)
+                .chain(order.files.paths())
+                .cloned()
+                .collect(),
+            project,
+            explains: false,
+        })
+    }
+}
+
 impl Build<'_> {
     /// The way of one build, for one platform.
     fn platform(&self, platform: Platform) -> anyhow::Result<(Image, PlatformReport)> {
+        let plan = self.plan(platform)?;
+        self.make(plan)
+    }
+
+    /// What a plan says becomes an image.
+    fn make(&self, plan: Plan) -> anyhow::Result<(Image, PlatformReport)> {
+        let Plan {
+            base,
+            selected,
+            request,
+            distribution,
+            start,
+            user,
+            files,
+            ..
+        } = plan;
+        let platform = base.platform;
         let name = platform.to_string();
-        let (reference, reason) = self.base_reference()?;
-        let base = self
-            .timings
-            .step("base", &name, || self.base(&reference, platform))
-            .with_context(|| format!("cannot load the base {reference} ({reason})"))?;
-        self.check_left_out(&base)?;
-        self.project.check_python(&base.target)?;
-        self.progress
-            .choice("Base", format!("{reference} ({reason}): {}", base.target));
-        let request = self.lock_request();
-        let selected = self
-            .timings
-            .step("lock", &name, || self.select(&request, &base.target))?;
-        // What may fail for want of a file or a setting comes before what takes long.
-        let files = self.project.files(&self.outputs, self.progress)?;
-        let distribution = self
-            .timings
-            .step("project", &name, || self.distribution(&request, &base.target))?;
-        let start = self.start(&files, distribution.as_ref(), &selected, &base)?;
-        let user = self.user(&base)?;
         let library = self
             .timings
             .step("byte-code", &name, || self.standard_library(&base))?;
@@ -199,7 +217,7 @@ impl Build<'_> {
         let report = PlatformReport {
             platform,
             digest: image.manifest.descriptor.digest.clone(),
-            base: reference.to_string(),
+            base: plan.reference.to_string(),
             origin: base.origin.clone(),
             python: base.target.python_full_version(),
             layers: of_base.chain(added).collect(),
@@ -211,31 +229,6 @@ impl Build<'_> {
         Ok((image, report))
     }
 
-    /// The base that was asked for, else the one whose Python fits the project; and why.
-    fn base_reference(&self) -> anyhow::Result<(ImageReference, String)> {
-        if let Some(reference) = &self.project.settings.base {
-            return Ok((self.anchored(reference)?, "as asked for".to_owned()));
-        }
-        let preference = self.project.python_preference()?;
-        let wish = match (preference.version, preference.accepted) {
-            (Some((major, minor)), _) => base::Wish::Minor(major, minor),
-            (None, Some(accepted)) => base::Wish::Fitting(accepted),
-            (None, None) => base::Wish::Any,
-        };
-        let reason = Some(preference.reason).filter(|reason| !reason.is_empty());
-        Ok((
-            base::default_for(&wish)?,
-            reason.unwrap_or_else(|| "the default".to_owned()),
-        ))
-    }
-
-    /// A reference whose path, if it has one, counts from the working directory.
-    fn anchored(&self, text: &str) -> anyhow::Result<ImageReference> {
-        let mut reference: ImageReference = text.parse()?;
-        reference.anchor(&self.environment.working_directory);
-        Ok(reference)
-    }
-
     /// What the outside is worked with.
     fn tools(&self) -> Tools<'_> {
         Tools {
@@ -245,19 +238,6 @@ impl Build<'_> {
             environment: self.environment,
             progress: self.progress,
         }
-    }
-
-    fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {
-        let settings = &self.project.settings;
-        let asked = super::base::Asked {
-            mirror: settings.debian_mirror.as_deref(),
-            offline: settings.offline.unwrap_or(false),
-            upgrade: self.upgrade,
-            mtime: self.layers.mtime,
-            threads: self.layers.threads,
-            keep: self.keep,
-        };
-        super::base::load(reference, platform, &asked, &self.tools())
     }
 }
 

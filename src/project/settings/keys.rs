@@ -2,8 +2,8 @@
 
 use super::Settings;
 use super::value::{
-    SettingError, base_blobs, boolean, cache, command, compression, map, owner, path, paths, port, python,
-    resolver, text, texts, variables, workdir,
+    SettingError, base_blobs, boolean, cache, command, compression, directory, map, owner, path, paths, port,
+    python, resolver, text, texts, variables, workdir,
 };
 use crate::project::document::{Node, Value};
 
@@ -44,6 +44,7 @@ pub const KEYS: &[Key] = &[
     key("package", "package", Kind::Boolean),
     key("entrypoint", "entrypoint", Kind::Text),
     key("process", "process", Kind::Text),
+    key("pythonpath", "pythonpath", Kind::List),
     key("env", "env", Kind::Map),
     key("labels", "label", Kind::Map),
     key("annotations", "annotation", Kind::Map),
@@ -120,6 +121,7 @@ impl Settings {
             "package" => self.package = Some(boolean(node)?),
             "entrypoint" => self.entrypoint = Some(command(node)?),
             "process" => self.process = Some(text(node)?),
+            "pythonpath" => self.pythonpath = super::value::list(node, |item| directory(&text(item)?))?,
             "env" => self.env = variables(node)?,
             "labels" => self.labels = map(node)?,
             "annotations" => self.annotations = map(node)?,

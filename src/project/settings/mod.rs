@@ -18,8 +18,8 @@ use crate::tree::Owner;
 
 pub use keys::KEYS;
 pub use value::{
-    BaseBlobs, Port, SettingError, base_blobs, cache, compression, owner, python, resolver, split_words,
-    workdir,
+    BaseBlobs, Port, SettingError, base_blobs, cache, compression, directory, owner, python, resolver,
+    split_words, workdir,
 };
 
 /// All settings of a build. `None` and empty mean "not said": the next source below decides.
@@ -52,6 +52,8 @@ pub struct Settings {
     pub entrypoint: Option<Vec<String>>,
     /// The line of the Procfile that the image starts with.
     pub process: Option<String>,
+    /// Directories of the project (empty: its own) that modules are imported from, beside those that are found.
+    pub pythonpath: Vec<String>,
     /// Environment variables of the image.
     pub env: BTreeMap<String, String>,
     /// Labels of the image config.
@@ -199,6 +201,7 @@ impl Settings {
             package: self.package.or(below.package),
             entrypoint: self.entrypoint.or(below.entrypoint),
             process: self.process.or(below.process),
+            pythonpath: list(self.pythonpath, below.pythonpath),
             env: map(self.env, below.env),
             labels: map(self.labels, below.labels),
             annotations: map(self.annotations, below.annotations),
@@ -262,6 +265,7 @@ mod tests {
             package = false
             entrypoint = "python3 -m 'my app'"
             process = "worker"
+            pythonpath = ["lib/", "."]
             env = { PORT = 80, NAME = "x" }
             labels = { a = "b" }
             annotations = { c = "d" }
@@ -294,6 +298,7 @@ mod tests {
         assert_eq!(s.lock, Some("/p/pylock.prod.toml".into()));
         assert_eq!(s.outputs, ["/p/image/"]);
         assert_eq!(s.entrypoint.unwrap(), ["python3", "-m", "my app"]);
+        assert_eq!(s.pythonpath, ["lib", ""]);
         assert_eq!(s.env["PORT"], "80");
         assert_eq!(
             s.ports.iter().map(ToString::to_string).collect::<Vec<_>>(),

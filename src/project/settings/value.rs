@@ -225,6 +225,18 @@ pub fn owner(text: &str) -> Result<Owner, SettingError> {
     }
 }
 
+/// A directory of the project, as a path below it; `.` is its own and gives the empty text.
+pub fn directory(text: &str) -> Result<String, SettingError> {
+    let parts: Vec<&str> = text
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    if text.starts_with('/') || parts.contains(&"..") || text.contains(char::is_control) {
+        return fail(format!("`{text}` is not a directory below the project's"));
+    }
+    Ok(parts.join("/"))
+}
+
 /// An absolute directory of the image; a relative one counts from `/app`.
 pub fn workdir(text: &str) -> Result<String, SettingError> {
     let absolute = if text.starts_with('/') {

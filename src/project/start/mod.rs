@@ -31,6 +31,9 @@ pub struct Surroundings<'a> {
     pub installed: &'a dyn Fn(&PackageName) -> bool,
     /// Whether the base has a `/bin/sh`.
     pub shell: bool,
+    /// Whether the project is a distribution whose wheel has not been built: its scripts are then those that its files
+    /// declare.
+    pub unbuilt: bool,
 }
 
 /// Sources are read up to this size; larger ones are data.
@@ -57,13 +60,34 @@ impl Project {
         distribution: Option<&Distribution>,
         surroundings: Surroundings<'_>,
     ) -> Result<Start, Error> {
+        for root in &self.settings.pythonpath {
+            let there = files.tree.get(root).is_some_and(crate::tree::Entry::is_directory);
+            if !there && !root.is_empty() {
+                return Err(Error::NoDirectory(root.clone()));
+            }
+        }
         if let Some(command) = &self.settings.entrypoint {
             return Ok(Start {
                 command: command.clone(),
                 reason: self.entrypoint_origin.to_owned(),
-                import_roots: Vec::new(),
+                import_roots: self.settings.pythonpath.clone(),
             });
         }
+        let mut start = self.found_start(files, distribution, surroundings)?;
+        for root in &self.settings.pythonpath {
+            if !start.import_roots.contains(root) {
+                start.import_roots.push(root.clone());
+            }
+        }
+        Ok(start)
+    }
+
+    fn found_start(
+        &self,
+        files: &Files,
+        distribution: Option<&Distribution>,
+        surroundings: Surroundings<'_>,
+    ) -> Result<Start, Error> {
         let mut clues = Clues {
             project: self,
             tree: &files.tree,

@@ -1,16 +1,24 @@
 //! Console scripts, packages that run, and files named like a program.
 
 use super::{Clues, Start, below, of_words};
+use crate::project::Project;
 
 /// The one console script, or the one named like the project.
 pub(super) fn console_script(clues: &mut Clues<'_>) -> Option<Start> {
-    let distribution = clues.distribution?;
-    let scripts = &distribution.entry_points().console_scripts;
-    let names: Vec<&str> = scripts.iter().map(|script| script.name.as_str()).collect();
-    let same = |name: &str| {
-        name.parse::<crate::python::PackageName>()
-            .is_ok_and(|name| name == *distribution.name())
+    let (own, names) = match clues.distribution {
+        Some(distribution) => {
+            let scripts = distribution.entry_points().console_scripts.iter();
+            (
+                distribution.name().to_string(),
+                scripts.map(|script| script.name.clone()).collect(),
+            )
+        }
+        None if clues.surroundings.unbuilt => (clues.project.name.clone(), declared(clues.project)),
+        None => return None,
     };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let normal = |name: &str| name.parse::<crate::python::PackageName>().ok();
+    let same = |name: &str| normal(name).is_some_and(|name| Some(name) == normal(&own));
     let (name, reason) = match names.as_slice() {
         [] => return None,
         [name] => (*name, "the project's only console script"),
@@ -27,6 +35,18 @@ pub(super) fn console_script(clues: &mut Clues<'_>) -> Option<Start> {
         }
     };
     Some(of_words(&[name], reason.to_owned()))
+}
+
+/// The console scripts that pyproject.toml declares, in `[project]` or in poetry's own table.
+fn declared(project: &Project) -> Vec<String> {
+    let tables = [&["project", "scripts"][..], &["tool", "poetry", "scripts"]];
+    let table = tables
+        .iter()
+        .find_map(|keys| project.pyproject.as_ref()?.get(keys)?.table());
+    table
+        .into_iter()
+        .flat_map(|table| table.keys().cloned())
+        .collect()
 }
 
 /// The one package with a `__main__.py`, or the one named like the project.

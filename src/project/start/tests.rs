@@ -28,6 +28,7 @@ fn start_with(files: &[(&str, &str)], installed: &[&str], settings: Settings) ->
     let surroundings = Surroundings {
         installed: &|name| installed.contains(name),
         shell: files.tree.get("base-has-a-shell").is_some(),
+        unbuilt: false,
     };
     project.start(&files, distribution.as_ref(), surroundings)
 }

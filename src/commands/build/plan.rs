@@ -1,0 +1,129 @@
+//! The decisions of a build, before anything is made: base, packages, files, start command, user.
+
+use anyhow::Context as _;
+
+use super::{Build, Order, platforms, project};
+use crate::base;
+use crate::environment::Environment;
+use crate::image::{Base, Run};
+use crate::lock::{Request, Selected};
+use crate::platform::Platform;
+use crate::progress::Progress;
+use crate::project::{Distribution, Files, Project, Start};
+use crate::reference::ImageReference;
+use crate::tree::Owner;
+
+/// What is decided for one platform.
+pub struct Plan {
+    /// What was asked of the lock.
+    pub request: Request,
+    /// The base as it was asked for or chosen.
+    pub reference: ImageReference,
+    /// Why it is this one.
+    pub reason: String,
+    /// The base.
+    pub base: Base,
+    /// The packages.
+    pub selected: Vec<Selected>,
+    /// The project's files.
+    pub files: Files,
+    /// The project as an installed distribution, if it is one.
+    pub distribution: Option<Distribution>,
+    /// How it starts.
+    pub start: Start,
+    /// Who runs it.
+    pub user: Owner,
+}
+
+/// A project, and what is decided for each platform of an order; nothing is made, and nothing of the project is run.
+pub fn plans(
+    order: &Order,
+    environment: &Environment,
+    progress: &Progress,
+) -> anyhow::Result<(Project, Vec<(Plan, Run)>)> {
+    let project = project(order, environment)?;
+    let mut build = Build::new(order, project, &[], environment, progress)?;
+    build.explains = true;
+    let mut plans = Vec::new();
+    for platform in platforms(&build.project.settings)? {
+        let plan = build.plan(platform)?;
+        let run = build.run(&plan.base, plan.distribution.as_ref(), &plan.start, plan.user);
+        plans.push((plan, run));
+    }
+    Ok((build.project, plans))
+}
+
+impl Build<'_> {
+    /// Decides everything for a platform. What may fail for want of a file or a setting comes before what takes long.
+    pub(super) fn plan(&self, platform: Platform) -> anyhow::Result<Plan> {
+        let name = platform.to_string();
+        let (reference, reason) = self.base_reference()?;
+        let base = self
+            .timings
+            .step("base", &name, || self.base(&reference, platform))
+            .with_context(|| format!("cannot load the base {reference} ({reason})"))?;
+        self.check_left_out(&base)?;
+        self.project.check_python(&base.target)?;
+        self.progress
+            .choice("Base", format!("{reference} ({reason}): {}", base.target));
+        let request = self.lock_request();
+        let selected = self
+            .timings
+            .step("lock", &name, || self.select(&request, &base.target))?;
+        let files = self.project.files(&self.outputs, self.progress)?;
+        let distribution = self
+            .timings
+            .step("project", &name, || self.distribution(&request, &base.target))?;
+        let start = self.start(&files, distribution.as_ref(), &selected, &base)?;
+        let user = self.user(&base)?;
+        Ok(Plan {
+            request,
+            reference,
+            reason,
+            base,
+            selected,
+            files,
+            distribution,
+            start,
+            user,
+        })
+    }
+
+    /// The base that was asked for, else the one whose Python fits the project; and why.
+    fn base_reference(&self) -> anyhow::Result<(ImageReference, String)> {
+        if let Some(reference) = &self.project.settings.base {
+            return Ok((self.anchored(reference)?, "as asked for".to_owned()));
+        }
+        let preference = self.project.python_preference()?;
+        let wish = match (preference.version, preference.accepted) {
+            (Some((major, minor)), _) => base::Wish::Minor(major, minor),
+            (None, Some(accepted)) => base::Wish::Fitting(accepted),
+            (None, None) => base::Wish::Any,
+        };
+        let reason = Some(preference.reason).filter(|reason| !reason.is_empty());
+        Ok((
+            base::default_for(&wish)?,
+            reason.unwrap_or_else(|| "the default".to_owned()),
+        ))
+    }
+
+    /// A reference whose path, if it has one, counts from the working directory.
+    fn anchored(&self, text: &str) -> anyhow::Result<ImageReference> {
+        let mut reference: ImageReference = text.parse()?;
+        reference.anchor(&self.environment.working_directory);
+        Ok(reference)
+    }
+
+    fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {
+        let settings = &self.project.settings;
+        let asked = crate::commands::base::Asked {
+            mirror: settings.debian_mirror.as_deref(),
+            offline: settings.offline.unwrap_or(false),
+            upgrade: self.upgrade,
+            mtime: self.layers.mtime,
+            threads: self.layers.threads,
+            keep: self.keep,
+        };
+        crate::commands::base::load(reference, platform, &asked, &self.tools())
+    }
+}
