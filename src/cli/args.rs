@@ -30,6 +30,10 @@ pub struct Cli {
 pub enum Command {
     /// Build an image from a Python project
     Build(Box<BuildArgs>),
+    /// Print every decision of a build and why, and build nothing
+    Explain(Box<BuildArgs>),
+    /// Write what a build guesses into [tool.pyoci] of pyproject.toml
+    Init(InitArgs),
     /// Copy an image to a registry, as it is
     Push(PushArgs),
     /// Copy an image from a registry, as it is
@@ -242,6 +246,20 @@ pub struct BuildArgs {
     /// Add byte-code, so that the app starts faster
     #[arg(long, help_heading = "Image")]
     pub compile: bool,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// The flags of `pyoci init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The project
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+    /// Use the cache only, no network
+    #[arg(long)]
+    pub offline: bool,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,

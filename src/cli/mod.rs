@@ -13,8 +13,9 @@ use clap::Parser as _;
 
 use crate::commands::{self, build, copy, rebase};
 use crate::environment::Environment;
+use crate::project::Settings;
 use crate::registry::{self, Credential};
-use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, LoginArgs, RebaseArgs};
+use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, InitArgs, LoginArgs, RebaseArgs};
 
 /// No password is longer, in bytes; tokens have some thousands.
 const PASSWORD_LIMIT: u64 = 64 * 1024;
@@ -46,6 +47,8 @@ fn read_environment() -> anyhow::Result<Environment> {
 fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
     match &cli.command {
         Command::Build(arguments) => build(cli, arguments, environment),
+        Command::Explain(arguments) => explain(cli, arguments, environment),
+        Command::Init(arguments) => init(cli, arguments, environment),
         Command::Push(arguments) => {
             let order = copy::Order {
                 source: arguments.source.clone(),
@@ -89,29 +92,63 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
 }
 
 fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow::Result<()> {
+    let progress = display::progress(&cli.output, environment);
+    let report = build::run(&order(arguments, environment), environment, &progress)?;
+    answer(arguments.format, &report.lines(), &report.json())
+}
+
+fn order(arguments: &BuildArgs, environment: &Environment) -> build::Order {
+    let directory = &environment.working_directory;
+    let anchored = |file: &Option<std::path::PathBuf>| file.as_ref().map(|file| directory.join(file));
+    build::Order {
+        path: directory.join(&arguments.path),
+        settings: arguments.settings(directory),
+        upgrade: arguments.upgrade,
+        threads: threads(),
+        load: arguments.load.clone(),
+        registries: arguments.registry.settings(directory, arguments.offline),
+        files: commands::metadata::Files {
+            metadata: anchored(&arguments.metadata_file),
+            image_id: anchored(&arguments.iidfile),
+        },
+    }
+}
+
+fn explain(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow::Result<()> {
+    let progress = display::progress(&cli.output, environment);
+    let explanation = commands::explain::run(&order(arguments, environment), environment, &progress)?;
+    match arguments.format {
+        Format::Text => print(&explanation.text()),
+        Format::Json => print(&format!("{:#}\n", explanation.json())),
+    }
+}
+
+fn init(cli: &Cli, arguments: &InitArgs, environment: &Environment) -> anyhow::Result<()> {
     let order = build::Order {
         path: environment.working_directory.join(&arguments.path),
-        settings: arguments.settings(&environment.working_directory),
-        upgrade: arguments.upgrade,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        load: arguments.load.clone(),
-        registries: arguments
-            .registry
-            .settings(&environment.working_directory, arguments.offline),
-        files: commands::metadata::Files {
-            metadata: arguments
-                .metadata_file
-                .as_ref()
-                .map(|file| environment.working_directory.join(file)),
-            image_id: arguments
-                .iidfile
-                .as_ref()
-                .map(|file| environment.working_directory.join(file)),
+        settings: Settings {
+            offline: arguments.offline.then_some(true),
+            ..Settings::default()
         },
+        threads: threads(),
+        ..build::Order::default()
     };
     let progress = display::progress(&cli.output, environment);
-    let report = build::run(&order, environment, &progress)?;
-    answer(arguments.format, &report.lines(), &report.json())
+    let written = commands::init::run(&order, environment, &progress)?;
+    let (path, keys) = (written.path.display().to_string(), &written.keys);
+    let line = match keys.as_slice() {
+        [] => format!("{path}: [tool.pyoci] says it all"),
+        keys => format!("{path}: {}", keys.join(", ")),
+    };
+    answer(
+        arguments.format,
+        &[line],
+        &serde_json::json!({ "file": path, "added": keys }),
+    )
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn copy(cli: &Cli, order: &copy::Order, format: Format, environment: &Environment) -> anyhow::Result<()> {
@@ -159,7 +196,7 @@ fn rebase(cli: &Cli, arguments: &RebaseArgs, environment: &Environment) -> anyho
         base: arguments.base.clone(),
         mirror: arguments.debian_mirror.clone(),
         upgrade: arguments.upgrade,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: threads(),
     };
     let report = rebase::run(&order, environment, &display::progress(&cli.output, environment))?;
     answer(arguments.format, &report.lines(), &report.json())

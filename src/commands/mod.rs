@@ -6,6 +6,8 @@ pub mod cache;
 pub mod copy;
 pub mod destination;
 mod engine;
+pub mod explain;
+pub mod init;
 pub mod metadata;
 pub mod rebase;
 mod report;
@@ -55,6 +57,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// `tool` or `tool.pyoci` of a pyproject.toml is something else.
+    #[error("{}: [tool.pyoci] is no table", .0.display())]
+    NotATable(std::path::PathBuf),
     /// A variable holds something else than it must.
     #[error("{name}={value} is not a number of seconds since 1970")]
     SourceDateEpoch {
@@ -82,4 +87,9 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// A command as a user would type it.
+fn shown(command: &[String]) -> String {
+    shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "))
 }

@@ -116,7 +116,7 @@ impl PlatformReport {
     }
 }
 
-fn origin(origin: &BaseOrigin) -> Value {
+pub(super) fn origin(origin: &BaseOrigin) -> Value {
     match origin {
         BaseOrigin::Registry { name, digest } => json!({ "name": name, "digest": digest }),
         BaseOrigin::Local { reference, digest } => json!({ "reference": reference, "digest": digest }),

@@ -3,6 +3,7 @@
 use super::Build;
 use super::dependencies::size_of;
 use super::run::HOME;
+use crate::commands::shown;
 use crate::image::{Base, UserChoice};
 use crate::layer::Layer;
 use crate::lock::{self, Request, Selected};
@@ -82,11 +83,6 @@ impl Build<'_> {
             .done("App", format!("{count} files, {}", size_of(&layer)));
         Ok(layer)
     }
-}
-
-/// A command as a user would type it.
-fn shown(command: &[String]) -> String {
-    shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "))
 }
 
 /// A tree laid over a base follows the base's links to directories (`lib -> usr/lib`): a directory in their place would

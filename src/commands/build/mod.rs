@@ -34,7 +34,7 @@ use shared_cache::SharedCache;
 use timing::Timings;
 
 /// What was asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Order {
     /// The project's directory, absolute.
     pub path: PathBuf,
