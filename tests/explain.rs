@@ -5,6 +5,7 @@ mod support;
 use serde_json::Value;
 use support::Sandbox;
 
+#[allow(clippy::unwrap_used, reason = "a test")]
 fn explained(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     let all = [&["explain", "--format", "json"], arguments].concat();
     serde_json::from_str(&sandbox.run(&all).succeeded().stdout).unwrap()
