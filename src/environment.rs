@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::secrets::Secrets;
+
 /// Environment variables, working directory, home, and the time at which the command started.
 #[derive(Clone, Debug)]
 pub struct Environment {
@@ -12,7 +14,12 @@ pub struct Environment {
     pub working_directory: PathBuf,
     /// When the command started.
     pub now: SystemTime,
+    /// Every credential that was read, here or by whoever has this environment.
+    pub secrets: Secrets,
 }
+
+/// Variables of programs that pyoci works with or reads settings of: their passwords are held.
+const READ: [&str; 5] = ["PIP_", "UV_", "PYOCI_", "POETRY_", "PDM_"];
 
 impl Environment {
     /// An environment from its parts; variables that are not UTF-8 must be left out by the caller.
@@ -21,10 +28,43 @@ impl Environment {
         working_directory: PathBuf,
         now: SystemTime,
     ) -> Self {
-        Self {
+        let environment = Self {
             variables: variables.into_iter().collect(),
             working_directory,
             now,
+            secrets: Secrets::default(),
+        };
+        environment.hold();
+        environment
+    }
+
+    /// The same with another value of a variable; `None` takes it away. What is held is shared.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Option<String>) -> Self {
+        match value {
+            Some(value) => self.variables.insert(name.to_owned(), value),
+            None => self.variables.remove(name),
+        };
+        self.hold();
+        self
+    }
+
+    /// Holds the passwords in index URLs, proxies, and variables that are passwords.
+    fn hold(&self) {
+        for (name, value) in self.variables() {
+            let is_read = READ.iter().any(|prefix| name.starts_with(prefix));
+            if !is_read && !name.to_ascii_lowercase().ends_with("_proxy") {
+                continue;
+            }
+            self.secrets.hold_urls(value);
+            let is_secret = ["_PASSWORD", "_TOKEN"].iter().any(|end| name.ends_with(end))
+                || name.contains("_PYPI_TOKEN_");
+            if is_read && is_secret {
+                let user = name
+                    .strip_suffix("PASSWORD")
+                    .and_then(|n| self.get(&format!("{n}USERNAME")));
+                self.secrets.hold(&format!("the value of {name}"), user, value);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`digest`] [`platform`] [`reference`](mod@reference) [`paths`]: values that parse once and cannot be wrong after; [`environment`] [`progress`] [`parallel`] |
+//! | 0 | [`digest`] [`platform`] [`reference`](mod@reference) [`paths`]: values that parse once and cannot be wrong after; [`environment`] [`progress`] [`parallel`] [`secrets`] |
 //! | 1 | [`blob`]: bytes that can be opened again, and descriptors of them |
 //! | 2 | [`tree`]: sorted paths to entries |
 //! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob; [`wheel`]: wheel file to tree |
@@ -34,6 +34,7 @@ pub mod project;
 pub mod python;
 pub mod reference;
 pub mod registry;
+pub mod secrets;
 pub mod sink;
 pub mod source;
 pub mod store;

@@ -34,6 +34,30 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The event with another text in the place of each of its texts.
+    #[must_use]
+    pub fn map(self, text: impl Fn(String) -> String) -> Self {
+        match self {
+            Self::Done { what, detail } => Self::Done {
+                what,
+                detail: text(detail),
+            },
+            Self::Choice { what, detail } => Self::Choice {
+                what,
+                detail: text(detail),
+            },
+            Self::Warning(message) => Self::Warning(text(message)),
+            Self::Detail(message) => Self::Detail(text(message)),
+            Self::Transfer { what, done, total } => Self::Transfer {
+                what: text(what),
+                done,
+                total,
+            },
+        }
+    }
+}
+
 /// Takes events from any thread and passes them to whoever shows them.
 #[derive(Clone)]
 pub struct Progress(Arc<dyn Fn(Event) + Send + Sync>);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::index_args::IndexArgs;
 use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::platform::Platform;
@@ -208,6 +209,9 @@ pub struct BuildArgs {
     /// Leave files of the dependencies out by pattern; can be repeated
     #[arg(long, value_name = "GLOB", help_heading = "Dependencies")]
     pub exclude: Vec<String>,
+    /// Where packages are looked for.
+    #[command(flatten)]
+    pub indexes: IndexArgs,
     /// Start command, split as a shell splits words [default: found in the project]
     #[arg(long, value_name = "CMD", value_parser = words, help_heading = "Image")]
     pub entrypoint: Option<Words>,
@@ -444,6 +448,7 @@ impl BuildArgs {
             locked: said(self.locked),
             offline: said(self.offline),
             debian_mirror: self.debian_mirror.clone(),
+            indexes: self.indexes.settings(),
             ..Settings::default()
         };
         settings.anchor(working_directory);

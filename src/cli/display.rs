@@ -35,7 +35,13 @@ pub fn progress(arguments: &OutputArgs, environment: &Environment) -> Progress {
         bars: (live && !quiet).then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
         running: Mutex::new(BTreeMap::new()),
     };
-    Progress::new(move |event| screen.show(event))
+    let secrets = environment.secrets.clone();
+    Progress::new(move |event| {
+        screen.show(event.map(|text| match secrets.redacted(&text) {
+            std::borrow::Cow::Borrowed(_) => text,
+            std::borrow::Cow::Owned(redacted) => redacted,
+        }));
+    })
 }
 
 #[allow(

@@ -2,6 +2,7 @@
 
 mod args;
 mod display;
+mod index_args;
 mod report;
 
 use std::io::{Read as _, Write as _};
@@ -15,6 +16,7 @@ use crate::commands::{self, build, copy, rebase};
 use crate::environment::Environment;
 use crate::project::Settings;
 use crate::registry::{self, Credential};
+use crate::secrets::Secrets;
 use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, InitArgs, LoginArgs, RebaseArgs};
 
 /// No password is longer, in bytes; tokens have some thousands.
@@ -25,11 +27,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let environment = match read_environment() {
         Ok(environment) => environment,
-        Err(error) => return report::fail(&error, false),
+        Err(error) => return report::fail(&error, false, &Secrets::default()),
     };
     match run(&cli, &environment) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report::fail(&error, display::takes_colour(&environment)),
+        Err(error) => report::fail(&error, display::takes_colour(&environment), &environment.secrets),
     }
 }
 
@@ -134,6 +136,7 @@ fn init(cli: &Cli, arguments: &InitArgs, environment: &Environment) -> anyhow::R
         ..build::Order::default()
     };
     let progress = display::progress(&cli.output, environment);
+<<<<<<< HEAD
     let written = commands::init::run(&order, environment, &progress)?;
     let (path, keys) = (written.path.display().to_string(), &written.keys);
     let line = match keys.as_slice() {
@@ -149,6 +152,13 @@ fn init(cli: &Cli, arguments: &InitArgs, environment: &Environment) -> anyhow::R
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+=======
+    let report = build::run(&order, environment, &progress)?;
+    environment
+        .secrets
+        .check("the report", report.json().to_string().as_bytes())?;
+    answer(arguments.format, &report.lines(), &report.json())
+>>>>>>> 0334993 (Credentials are held in one place and whatever is written is scanned for them; indexes of uv, poetry, pdm and flags; client certificates, trusted hosts)
 }
 
 fn copy(cli: &Cli, order: &copy::Order, format: Format, environment: &Environment) -> anyhow::Result<()> {

@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Prints an error to stderr and gives the exit code of a failure.
-pub fn fail(error: &anyhow::Error, colour: bool) -> ExitCode {
+use crate::secrets::Secrets;
+
+/// Prints an error to stderr, without the credentials that were read, and gives the exit code of a failure.
+pub fn fail(error: &anyhow::Error, colour: bool, secrets: &Secrets) -> ExitCode {
     // A stderr that is gone leaves the exit code to tell.
     let _ = std::io::stderr()
         .lock()
-        .write_all(render(error, colour).as_bytes());
+        .write_all(secrets.redacted(&render(error, colour)).as_bytes());
     ExitCode::FAILURE
 }
 
@@ -90,6 +92,9 @@ fn hint(link: &(dyn StdError + 'static)) -> Option<String> {
         .and_then(std::io::Error::get_ref)
     {
         return hint(inner);
+    }
+    if let Some(leak) = link.downcast_ref::<crate::secrets::Leak>() {
+        return Some(leak.hint());
     }
     ask!(
         crate::base::Error,

@@ -150,6 +150,14 @@ impl Destination {
         matches!(self.place, Place::Layout { .. })
     }
 
+    /// The place in a registry, if it is one.
+    pub fn registry_reference(&self) -> Option<&RegistryReference> {
+        match &self.place {
+            Place::Registry(reference) => Some(reference),
+            _ => None,
+        }
+    }
+
     /// Whether it is a registry, which takes blobs from where they are.
     pub fn is_registry(&self) -> bool {
         matches!(self.place, Place::Registry(_))

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::destination::Written;
 use crate::image::{Closure, Index};
+use crate::secrets::Secrets;
 use crate::sink::file::replace_file;
 
 /// Files that tell what was built. Written last, and only if all went well.
@@ -25,9 +26,17 @@ impl Files {
     }
 
     /// Writes the files that were asked for.
-    pub fn write(&self, index: &Index, image: &Closure, written: &[Written]) -> anyhow::Result<()> {
+    pub fn write(
+        &self,
+        index: &Index,
+        image: &Closure,
+        written: &[Written],
+        secrets: &Secrets,
+    ) -> anyhow::Result<()> {
         if let Some(path) = &self.metadata {
-            replace(path, &format!("{:#}\n", metadata(index, image, written)))?;
+            let text = format!("{:#}\n", metadata(index, image, written));
+            secrets.check("the metadata file", text.as_bytes())?;
+            replace(path, &text)?;
         }
         if let Some(path) = &self.image_id {
             replace(path, &image_id(index, image))?;

@@ -26,6 +26,12 @@ impl Credentials {
         let Ok(netrc) = Netrc::from_file(&file) else {
             return Self::default();
         };
+        for (host, entry) in &netrc.hosts {
+            let what = format!("the password of {host} in {}", file.display());
+            environment
+                .secrets
+                .hold(&what, Some(&entry.login), &entry.password);
+        }
         let entry = |(host, entry): (String, netrc::Authenticator)| (host, (entry.login, entry.password));
         Self {
             hosts: netrc.hosts.into_iter().map(entry).collect(),

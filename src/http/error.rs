@@ -24,7 +24,7 @@ pub enum Error {
         source: Box<ureq::Error>,
     },
     /// The server refused.
-    #[error("{url} answered with status {status}")]
+    #[error("{url} {}", answer(*status))]
     Status {
         /// What was wanted.
         url: String,
@@ -49,6 +49,14 @@ pub enum Error {
         url: String,
         /// The limit in bytes.
         limit: u64,
+    },
+    /// A file of certificates cannot be used.
+    #[error("the certificates in {path} cannot be used: {problem}", path = .path.display())]
+    Certificate {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        problem: String,
     },
     /// A redirect loop.
     #[error("{url} redirects too often")]
@@ -103,10 +111,26 @@ impl Error {
             Self::Offline { .. } => Some("run once without --offline to fill the cache".to_owned()),
             Self::Status {
                 status: 401 | 403, ..
-            } => Some("give credentials in the URL or in ~/.netrc".to_owned()),
+            } => Some("check the credentials: those in the URL, UV_INDEX_<NAME>_USERNAME and _PASSWORD, or ~/.netrc".to_owned()),
+            Self::Transport { source, .. } if is_certificate(source) => Some(
+                "name the file of its authority with SSL_CERT_FILE or PIP_CERT; --trusted-host takes any certificate".to_owned(),
+            ),
             _ => None,
         }
     }
+}
+
+fn answer(status: u16) -> String {
+    match status {
+        401 => "refused the credentials, or wants some (status 401)".to_owned(),
+        403 => "refused access, with the credentials that it got if any (status 403)".to_owned(),
+        _ => format!("answered with status {status}"),
+    }
+}
+
+fn is_certificate(error: &ureq::Error) -> bool {
+    let text = error.to_string().to_ascii_lowercase();
+    matches!(error, ureq::Error::Rustls(_) | ureq::Error::Io(_)) && text.contains("certificate")
 }
 
 /// A URL as it may be shown: the password is replaced by `****`.

@@ -21,7 +21,7 @@ use crate::paths::TreePath;
 
 pub use header::{file_header, file_padding};
 pub use read::{Found, FoundKind, LayerReader, compression, decompress};
-pub use write::write;
+pub use write::{write, write_watched};
 
 /// The version of the byte format. It goes into the keys under which finished layers are kept: whatever changes a byte of
 /// any layer changes it.
@@ -83,6 +83,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A credential would be in it.
+    #[error("the layer is not written")]
+    Leak(#[source] crate::secrets::Leak),
     /// A compressor failed.
     #[error("cannot compress the layer")]
     Encode(#[source] io::Error),

@@ -6,9 +6,10 @@ use std::sync::PoisonError;
 use super::inflate::invalid;
 use super::queue::Queue;
 use super::stretch::{Chunk, Output, Spare, StoredRange, Sums};
-use super::{Error, Options, Written, plan, work};
+use super::{Error, Options, Written, header, plan, work};
 use crate::digest::Hasher;
-use crate::tree::Tree;
+use crate::secrets::{Hit, Watch};
+use crate::tree::{Content, Tree};
 
 /// More workers than this wait for the thread that hashes.
 const MOST_THREADS: usize = 8;
@@ -20,6 +21,16 @@ const MOST_THREADS: usize = 8;
 ///
 /// Memory is bounded by the number of threads, whatever the sizes of the files: some 40 MB for two.
 pub fn write(tree: &Tree, options: &Options, out: &mut dyn Write) -> Result<Written, Error> {
+    write_watched(tree, options, None, out)
+}
+
+/// As [`write`]; fails if a credential is in the tar: in a name or in the content of a file.
+pub fn write_watched(
+    tree: &Tree,
+    options: &Options,
+    watch: Option<Watch>,
+    out: &mut dyn Write,
+) -> Result<Written, Error> {
     let jobs = plan::jobs(tree, options.compression.rules());
     let queue = Queue::new(jobs.len());
     let spare = Spare::default();
@@ -27,15 +38,50 @@ pub fn write(tree: &Tree, options: &Options, out: &mut dyn Write) -> Result<Writ
         for _ in 0..options.threads.clamp(1, MOST_THREADS.min(jobs.len())) {
             scope.spawn(|| work::run(&queue, &spare, &jobs, *options));
         }
-        let result = Writer::new(options, out).and_then(|writer| writer.write(&queue, &spare));
+        let result = Writer::new(options, watch, out).and_then(|writer| writer.write(&queue, &spare));
+        let result = result.map_err(|stop| match stop {
+            Ended::Failed(error) => error,
+            Ended::Leak(hit) => {
+                let place = place(tree, options.mtime, hit.offset);
+                Error::Leak(hit.leak(&place))
+            }
+        });
         queue.stop();
         result
     })
 }
 
+/// The file of a tree whose bytes are at an offset of its tar.
+fn place(tree: &Tree, mtime: u64, offset: u64) -> String {
+    let mut at = 0;
+    for (path, entry) in tree.iter() {
+        let mut header = Vec::new();
+        header::append(&mut header, path, entry, mtime);
+        let size = entry.content().map_or(0, Content::size);
+        at += header.len() as u64 + size + header::padding(size) as u64;
+        if offset < at {
+            return path.to_string();
+        }
+    }
+    "the layer".to_owned()
+}
+
+/// Why a layer is not written to its end.
+enum Ended {
+    Failed(Error),
+    Leak(Hit),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// Hashes and writes the stretches of a layer in order.
 struct Writer<'o, 't> {
     options: &'o Options,
+    watch: Option<Watch>,
     out: &'o mut dyn Write,
     diff_id: Hasher,
     digest: Hasher,
@@ -46,9 +92,10 @@ struct Writer<'o, 't> {
 }
 
 impl<'o, 't> Writer<'o, 't> {
-    fn new(options: &'o Options, out: &'o mut dyn Write) -> Result<Self, Error> {
+    fn new(options: &'o Options, watch: Option<Watch>, out: &'o mut dyn Write) -> Result<Self, Ended> {
         let mut writer = Self {
             options,
+            watch,
             out,
             diff_id: Hasher::sha256(),
             digest: Hasher::sha256(),
@@ -61,10 +108,13 @@ impl<'o, 't> Writer<'o, 't> {
         Ok(writer)
     }
 
-    fn write(mut self, queue: &Queue<Output<'t>>, spare: &Spare) -> Result<Written, Error> {
+    fn write(mut self, queue: &Queue<Output<'t>>, spare: &Spare) -> Result<Written, Ended> {
         while let Some(output) = queue.take() {
             match output {
                 Output::Chunk(Chunk { mut tar, mut blob }) => {
+                    if let Some(hit) = self.watch.as_mut().and_then(|watch| watch.push(&tar)) {
+                        return Err(Ended::Leak(hit));
+                    }
                     self.diff_id.update(&tar);
                     self.tar_size += tar.len() as u64;
                     self.blob(&blob).map_err(Error::Write)?;
@@ -76,7 +126,7 @@ impl<'o, 't> Writer<'o, 't> {
                         .push(Chunk { tar, blob });
                 }
                 Output::Done(sums) => self.add(sums)?,
-                Output::Failed(error) => return Err(error),
+                Output::Failed(error) => return Err(error.into()),
             }
         }
         let trailer = self

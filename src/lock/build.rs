@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::fetch::Fetched;
+use super::indexes::Indexes;
 use super::process::Run;
-use super::settings::{OwnIndex, Settings};
 use super::uv::Uv;
 use super::{Error, Location, Request, Said, Selected, Source, Tools, Vcs, messages};
 use crate::digest::Digest;
@@ -117,6 +117,7 @@ pub fn build_wheel(
         });
     }
     let uv = Uv::find(request, tools)?;
+    let indexes = Indexes::of(request, tools.environment)?;
     let python = uv.find_python(&target.python_minor(), tools)?;
     let scratch = tools.store.scratch()?;
     let (home, out) = (scratch.path().join("home"), scratch.path().join("out"));
@@ -132,7 +133,7 @@ pub fn build_wheel(
         source
     };
     let mut run = uv
-        .run(scratch.path(), tools, variables(&home, tools))
+        .run(scratch.path(), tools, variables(&home, &indexes))
         .arguments(["build", "--wheel", "--no-config"])
         .arguments(request.offline.then_some("--offline"))
         .arguments(["--out-dir".into(), out.clone(), "--python".into(), python.clone()])
@@ -173,9 +174,8 @@ fn read_fault(path: &Path, source: std::io::Error) -> Error {
 }
 
 /// The environment of a build: search path, network, index settings and one time; no secret of the user's.
-fn variables(home: &Path, tools: &Tools<'_>) -> BTreeMap<String, String> {
-    let settings = Settings::load(tools.environment);
-    let mut variables = settings.for_uv(tools.environment, OwnIndex::No);
+fn variables(home: &Path, indexes: &Indexes) -> BTreeMap<String, String> {
+    let mut variables = indexes.for_uv.clone();
     let home = home.display().to_string();
     for (name, value) in [
         ("HOME", home.as_str()),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use url::Url;
 
 use super::index::Question;
-use super::settings;
+use super::indexes::Indexes;
 use super::{Artifact, Error, Location, Request, Selected, Source, Tools, build};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::python::{Target, WheelFilename};
@@ -104,7 +104,7 @@ fn download_all(
         }
     }
     order.sort_by_key(|(index, artifact, _)| (std::cmp::Reverse(artifact.size.unwrap_or(0)), *index));
-    let credentials = settings::credentials(request, tools.environment);
+    let indexes = Indexes::of(request, tools.environment)?;
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let results: Mutex<Vec<(usize, Result<Fetched, Error>)>> = Mutex::new(Vec::new());
     let work = || {
@@ -116,7 +116,7 @@ fn download_all(
                 package: &selected[*index].title(),
                 artifact,
                 kind: *kind,
-                credentials: &credentials,
+                indexes: &indexes,
                 tools,
             };
             let result = download.run();
@@ -146,7 +146,7 @@ pub(super) struct Download<'a> {
     pub package: &'a str,
     pub artifact: &'a Artifact,
     pub kind: Kind,
-    pub credentials: &'a [Url],
+    pub indexes: &'a Indexes,
     pub tools: &'a Tools<'a>,
 }
 
@@ -164,13 +164,12 @@ impl Download<'_> {
                 if let Some(kept) = self.kept()? {
                     return Ok(kept);
                 }
-                let artifact = &Question::new(listed, self.credentials, self.tools).find(self.artifact)?;
+                let artifact = &Question::new(listed, self.indexes, self.tools).find(self.artifact)?;
                 // Files are often on the host of their index, which may name its password in the lock.
-                let own = listed.indexes.iter().filter(|url| !url.username().is_empty());
-                let credentials = &own.chain(self.credentials).cloned().collect::<Vec<_>>();
+                let indexes = &self.indexes.also(&listed.indexes);
                 let found = Download {
                     artifact,
-                    credentials,
+                    indexes,
                     ..*self
                 };
                 found.run()
@@ -202,7 +201,7 @@ impl Download<'_> {
     }
 
     fn download(&self, url: &Url) -> Result<Fetched, Error> {
-        let url = settings::with_credentials(url, self.credentials);
+        let url = self.indexes.with_credentials(url);
         let mut tries = 1;
         loop {
             match self.once(&url) {

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use super::settings::{self, OwnIndex, Settings};
+use super::indexes::{Indexes, is_pypi};
 use super::simple::{self, File};
 use super::{Artifact, Content, Error, Listed, Location, Lock, Request};
 use crate::digest::Digest;
@@ -15,9 +15,6 @@ use crate::http;
 use crate::parallel;
 use crate::python::PackageName;
 use crate::tools::Tools;
-
-/// The index where nothing names another.
-pub(super) const PYPI: &str = "https://pypi.org/simple/";
 
 /// Where files are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,25 +30,19 @@ enum Place {
 /// A question to the indexes.
 pub(super) struct Question<'a> {
     listed: &'a Listed,
-    /// URLs with the user's passwords.
-    credentials: &'a [Url],
+    /// The indexes of the user's settings, and their passwords.
+    indexes: &'a Indexes,
     tools: &'a Tools<'a>,
     /// What was answered already.
     answers: RefCell<Vec<(Place, Vec<File>)>>,
 }
 
-/// Whether an index is PyPI: in its place the index is asked that the user's settings name.
-pub(super) fn is_pypi(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    matches!(host, "pypi.org" | "pypi.python.org") && url.path().trim_end_matches('/') == "/simple"
-}
-
 impl<'a> Question<'a> {
-    /// A question about a project; `credentials` are the URLs of indexes that hold passwords.
-    pub fn new(listed: &'a Listed, credentials: &'a [Url], tools: &'a Tools<'a>) -> Self {
+    /// A question about a project.
+    pub fn new(listed: &'a Listed, indexes: &'a Indexes, tools: &'a Tools<'a>) -> Self {
         Self {
             listed,
-            credentials,
+            indexes,
             tools,
             answers: RefCell::default(),
         }
@@ -86,11 +77,17 @@ impl<'a> Question<'a> {
         Ok(found)
     }
 
+    /// The file of a name.
+    pub fn named(&self, name: &str) -> Result<Option<File>, Error> {
+        let found = self.first(|file| file.name == name)?;
+        Ok(found.into_iter().next())
+    }
+
     /// The wanted files of the first place that has any. A place that cannot be asked is passed over; its fault is
     /// reported if no other has them.
     fn first(&self, wanted: impl Fn(&File) -> bool) -> Result<Vec<File>, Error> {
         let mut fault = None;
-        for place in places(self.listed, self.tools.environment) {
+        for place in places(self.listed, self.indexes, self.tools.environment) {
             let mut answers = self.answers.borrow_mut();
             let known = answers.iter().position(|(asked, _)| *asked == place);
             let files = match known.map_or_else(|| self.files(&place), |at| Ok(answers[at].1.clone())) {
@@ -118,11 +115,14 @@ impl<'a> Question<'a> {
             Place::Page(url) => url.clone(),
             Place::Index(url) => project_page(url, &self.listed.package),
         };
+        if let Ok(path) = url.to_file_path() {
+            return directory(&path);
+        }
         let fault = |source| Error::Index {
             package: self.listed.package.to_string(),
             source,
         };
-        let asked = settings::with_credentials(&url, self.credentials);
+        let asked = self.indexes.with_credentials(&url);
         let response = match self.tools.http.get_with(&asked, &[("accept", simple::ACCEPT)]) {
             Ok(response) => response,
             Err(http::Error::Status {
@@ -140,7 +140,7 @@ impl<'a> Question<'a> {
     }
 
     fn not_listed(&self, file: &str) -> Error {
-        let places = places(self.listed, self.tools.environment);
+        let places = places(self.listed, self.indexes, self.tools.environment);
         Error::NotListed {
             package: self.listed.package.to_string(),
             file: file.to_owned(),
@@ -155,9 +155,9 @@ pub(super) const CONNECTIONS: usize = 8;
 impl Lock {
     /// The lock with the URL of every file that only an index knows: as it must be to be written.
     pub fn locate(mut self, request: &Request, tools: &Tools<'_>) -> Result<Self, Error> {
-        let credentials = &settings::credentials(request, tools.environment);
+        let indexes = &Indexes::of(request, tools.environment)?;
         let located = parallel::map(&self.packages, CONNECTIONS, |package| {
-            located(&package.content, credentials, tools)
+            located(&package.content, indexes, tools)
         })?;
         for (package, content) in self.packages.iter_mut().zip(located) {
             package.content = content;
@@ -166,7 +166,7 @@ impl Lock {
     }
 }
 
-fn located(content: &Content, credentials: &[Url], tools: &Tools<'_>) -> Result<Content, Error> {
+fn located(content: &Content, indexes: &Indexes, tools: &Tools<'_>) -> Result<Content, Error> {
     let mut content = content.clone();
     let Content::Files { wheels, sdist } = &mut content else {
         return Ok(content);
@@ -180,7 +180,7 @@ fn located(content: &Content, credentials: &[Url], tools: &Tools<'_>) -> Result<
             _ => None,
         });
     if let Some(listed) = listed {
-        let question = Question::new(&listed, credentials, tools);
+        let question = Question::new(&listed, indexes, tools);
         for artifact in wheels.iter_mut().chain(sdist) {
             if matches!(artifact.location, Location::Index(_)) {
                 *artifact = question.find(artifact)?;
@@ -208,8 +208,18 @@ fn project_page(index: &Url, package: &PackageName) -> Url {
     url
 }
 
-/// The files of a directory; none if there is no such directory.
-fn directory(path: &PathBuf) -> Result<Vec<File>, Error> {
+/// The files of a directory, or those that a page of links in it or at this place names; none if there is nothing.
+fn directory(path: &Path) -> Result<Vec<File>, Error> {
+    let page = [path.to_owned(), path.join("index.html")];
+    if let Some(page) = page.iter().find(|page| page.is_file())
+        && let Ok(url) = Url::from_file_path(page)
+    {
+        let bytes = fs_err::read(page).map_err(|e| Error::read(page, e))?;
+        return simple::parse(&bytes, "text/html", &url).map_err(|problem| Error::Page {
+            url: url.to_string(),
+            problem: problem.to_string(),
+        });
+    }
     let entries = match fs_err::read_dir(path) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -236,51 +246,29 @@ fn directory(path: &PathBuf) -> Result<Vec<File>, Error> {
 
 /// Where a file is looked for, in order: directories and pages of links, then the indexes that the lock names, else those
 /// of the user's settings; the additional ones before the default one, so that names of private packages stay private.
-fn places(listed: &Listed, environment: &Environment) -> Vec<Place> {
-    let pip = Settings::load(environment).for_uv(environment, OwnIndex::No);
-    let get = |names: [&str; 2]| {
-        let own = names.iter().find_map(|name| environment.get(name));
-        let found = own.or_else(|| names.iter().find_map(|name| pip.get(*name).map(String::as_str)));
-        found.unwrap_or_default().to_owned()
+fn places(listed: &Listed, indexes: &Indexes, environment: &Environment) -> Vec<Place> {
+    let link = |link: &String| match link.parse::<Url>() {
+        Ok(url) if url.scheme() == "file" => Place::Directory(url.to_file_path().unwrap_or_default()),
+        Ok(url) => Place::Page(url),
+        Err(_) => Place::Directory(environment.working_directory.join(link)),
     };
-    let mut places: Vec<Place> = get(["UV_FIND_LINKS", "UV_FIND_LINKS"])
-        .split([',', ' '])
-        .filter(|link| !link.is_empty())
-        .map(|link| match link.parse::<Url>() {
-            Ok(url) if url.scheme() == "file" => Place::Directory(url.to_file_path().unwrap_or_default()),
-            Ok(url) => Place::Page(url),
-            Err(_) => Place::Directory(environment.working_directory.join(link)),
-        })
-        .collect();
-    if matches!(get(["UV_NO_INDEX", "UV_NO_INDEX"]).as_str(), "1" | "true") {
+    let mut places: Vec<Place> = indexes.find_links.iter().map(link).collect();
+    if indexes.no_index {
         return places;
     }
-    let named = |text: String| -> Vec<Place> {
-        let url = |word: &str| {
-            // uv names an index as `name=url`.
-            let text = word
-                .split_once("=http")
-                .map_or(word.to_owned(), |(_, rest)| format!("http{rest}"));
-            text.parse().ok().map(Place::Index)
-        };
-        text.split_whitespace().filter_map(url).collect()
-    };
-    let mut default = named(get(["UV_DEFAULT_INDEX", "UV_INDEX_URL"]));
-    if default.is_empty() {
-        default.extend(PYPI.parse().ok().map(Place::Index));
-    }
-    if listed.indexes.is_empty() {
-        places.extend(named(get(["UV_INDEX", "UV_EXTRA_INDEX_URL"])));
-        places.extend(default);
+    let asked: Vec<&Url> = if listed.indexes.is_empty() {
+        indexes.first.iter().chain([&indexes.default]).collect()
     } else {
-        for url in &listed.indexes {
-            if is_pypi(url) {
-                places.extend(default.clone());
-            } else {
-                places.push(Place::Index(url.clone()));
-            }
+        listed.indexes.iter().collect()
+    };
+    let here = |url: &Url| {
+        if is_pypi(url) {
+            indexes.default.clone()
+        } else {
+            url.clone()
         }
-    }
+    };
+    places.extend(asked.into_iter().map(here).map(Place::Index));
     places.dedup();
     places
 }

@@ -107,7 +107,7 @@ fn indexes(settings: Option<&toml::Value>) -> Vec<Url> {
     let mut urls: Vec<Url> = urls.collect();
     let replaces_pypi = sources.iter().any(|s| text(s, "name").as_deref() == Some("pypi"));
     if !urls.is_empty() && !replaces_pypi {
-        urls.extend(super::index::PYPI.parse().ok());
+        urls.extend(super::indexes::PYPI.parse().ok());
     }
     urls
 }

@@ -11,6 +11,7 @@ use url::Url;
 use super::content_hash::{Spacing, hash, json};
 use super::fit::Fit;
 use super::index::{self, Question};
+use super::indexes::Indexes;
 use super::listed::{self, Named};
 use super::text::Text;
 use super::walk::Conditions;
@@ -89,7 +90,7 @@ pub(super) fn read(
         request,
         conditions: Conditions::of(target),
         tools,
-        credentials: settings::credentials(request, tools.environment),
+        indexes: Indexes::of(request, tools.environment)?,
     };
     let beside = place.with_file_name("Pipfile");
     let pipfile = pipfile(&beside)?;
@@ -105,7 +106,7 @@ struct Reader<'a> {
     request: &'a Request,
     conditions: Conditions,
     tools: &'a Tools<'a>,
-    credentials: Vec<Url>,
+    indexes: Indexes,
 }
 
 impl RawEntry {
@@ -313,7 +314,7 @@ impl Reader<'_> {
             package: name.clone(),
             indexes: indexes.to_vec(),
         };
-        let found = Question::new(&listed, &self.credentials, self.tools).with_hashes(hashes)?;
+        let found = Question::new(&listed, &self.indexes, self.tools).with_hashes(hashes)?;
         let digest = |own: &[Digest]| own.iter().find(|d| hashes.contains(*d)).cloned();
         let pairs = found
             .into_iter()

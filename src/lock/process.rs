@@ -81,7 +81,7 @@ impl<'a> Run<'a> {
 
 /// Certificates, proxies, search path, language: what any program needs to run and reach the network.
 pub(super) fn network_variables(environment: &Environment) -> BTreeMap<String, String> {
-    const NAMES: [&str; 20] = [
+    const NAMES: [&str; 21] = [
         "PATH",
         "LANG",
         "LC_ALL",
@@ -89,6 +89,7 @@ pub(super) fn network_variables(environment: &Environment) -> BTreeMap<String, S
         "TMPDIR",
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
+        "SSL_CLIENT_CERT",
         "REQUESTS_CA_BUNDLE",
         "CURL_CA_BUNDLE",
         "HTTP_PROXY",
@@ -164,6 +165,27 @@ pub(super) fn without_passwords(text: &str) -> String {
     out
 }
 
+/// Takes the user and password out of every `http:` and `https:` URL in a text.
+pub(super) fn without_users(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let scheme = before[..at].rsplit(|c: char| !c.is_ascii_alphanumeric()).next();
+        let is_web = matches!(scheme, Some("http" | "https"));
+        let end = after
+            .find(|c: char| c.is_whitespace() || "/?#\"'`<>".contains(c))
+            .unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(sign) if is_web => &after[sign + 1..],
+            _ => after,
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +202,13 @@ mod tests {
             "Failed to fetch: `https://me:s3cr@t@host/simple/x/` from http://token@h/ and https://h/a@b";
         let safe = "Failed to fetch: `https://me:****@host/simple/x/` from http://****@h/ and https://h/a@b";
         assert_eq!(without_passwords(text), safe);
+    }
+
+    #[test]
+    fn users_are_taken_out_of_web_urls_only() {
+        let text = "url = \"https://me:p@ss@h/x.whl\" ssh://git@h/r https://h/a@b http://t@h";
+        let bare = "url = \"https://h/x.whl\" ssh://git@h/r https://h/a@b http://h";
+        assert_eq!(without_users(text), bare);
     }
 
     #[test]

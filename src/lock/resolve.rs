@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::indexes::Indexes;
 use super::inputs;
 use super::messages;
-use super::process::pick;
+use super::process::{pick, without_users};
 use super::pylock::{self, Hashes};
-use super::settings::{OwnIndex, Settings};
+use super::settings::Settings;
 use super::uv::Uv;
 use super::{Content, Error, Lock, Request, Tools};
 use crate::digest::Digest;
@@ -33,8 +34,7 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
     let requirements = inputs::requirements(request, tools.environment)?;
     inputs::check_project(request)?;
     let texts = inputs::texts(request)?;
-    let settings = Settings::load(tools.environment);
-    let variables = settings.for_uv(tools.environment, own_index(request, &requirements));
+    let variables = Indexes::of(request, tools.environment)?.for_uv;
     let own = key(request, target, tools, &texts, Some(&variables));
     let place = request.directory.join("pylock.toml");
     if let Some((note, lock)) = recall(&own, &place, tools) {
@@ -75,6 +75,16 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
             return finish(lock, request, &requirements);
         }
     };
+    // Files are fetched with the passwords that the settings give for their servers.
+    let is_repository = |line: &str| line.starts_with("vcs");
+    let line = |line: &str| {
+        if is_repository(line) {
+            line.to_owned()
+        } else {
+            without_users(line)
+        }
+    };
+    let text = text.lines().map(line).collect::<Vec<_>>().join("\n");
     let lock = pylock::parse(&text, &place, Hashes::WhereKnown)?;
     remember(&[own, elsewhere], text, tools)?;
     let detail = format!("{} with uv {version}", count(&lock));
@@ -82,31 +92,21 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
     finish(lock, request, &requirements)
 }
 
-/// Remembers a resolution for a day. One whose URLs carry passwords stays on this machine.
+/// Remembers a resolution for a day; one that names a repository by a URL with a password is not remembered.
 fn remember(keys: &[Digest], lock: String, tools: &Tools<'_>) -> Result<(), Error> {
-    let store = if has_passwords(&lock) {
-        tools.store.alone()
-    } else {
-        tools.store.clone()
-    };
+    if tools.environment.secrets.check("", lock.as_bytes()).is_err() {
+        return Ok(());
+    }
     let note = Note {
         time: tools.environment.now_seconds(),
         lock,
     };
     if let Ok(note) = serde_json::to_vec(&note) {
         for key in keys {
-            store.remember(key, &note)?;
+            tools.store.remember(key, &note)?;
         }
     }
     Ok(())
-}
-
-/// Whether some URL in a text has a user part.
-fn has_passwords(text: &str) -> bool {
-    text.split("://").skip(1).any(|rest| {
-        let end = rest.find(|c: char| matches!(c, '/' | '"' | '\'' | '?' | '#') || c.is_whitespace());
-        rest[..end.unwrap_or(rest.len())].contains('@')
-    })
 }
 
 fn recall(key: &Digest, place: &std::path::Path, tools: &Tools<'_>) -> Option<(Note, Lock)> {
@@ -246,23 +246,6 @@ fn platform(target: &Target) -> String {
     }
 }
 
-/// Whether the project itself says where packages come from; that wins over the machine's settings for pip.
-fn own_index(request: &Request, requirements: &Requirements) -> OwnIndex {
-    let in_files = requirements.options.index_url.is_some();
-    let uv_table = |file: &std::path::PathBuf| {
-        let text = fs_err::read_to_string(request.directory.join(file)).ok()?;
-        let table: toml::Table = text.parse().ok()?;
-        let uv = table.get("tool")?.get("uv")?;
-        Some(uv.get("index").is_some() || uv.get("index-url").is_some())
-    };
-    let in_project = request.pyproject.as_ref().and_then(uv_table).unwrap_or(false);
-    if in_files || in_project {
-        OwnIndex::Yes
-    } else {
-        OwnIndex::No
-    }
-}
-
 /// The digest of everything that a resolution depends on but the index itself. Not of uv's version: what another one
 /// found today is as good, and offline there may be none.
 /// What a resolution answers: requirements, target and settings. Where the project lies does not count: whatever depends
@@ -341,11 +324,6 @@ fn ago(seconds: u64) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn passwords_in_urls_are_seen() {
-        assert!(has_passwords("url = \"https://me:secret@host/x.whl\""));
-        assert!(!has_passwords("url = \"https://host/a@b.whl\" # me@example.org"));
-    }
     use crate::platform::{Architecture, Platform};
 
     #[test]

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use url::Url;
-
-use super::Request;
 use crate::environment::Environment;
 
 /// pip's settings by their long option names (`index-url`), values as written.
@@ -17,7 +14,7 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads pip's configuration files and then `PIP_*` variables, which win.
     ///
-    /// Spec: <https://pip.pypa.io/en/stable/topics/configuration/>: global, then user, then `PIP_CONFIG_FILE`; in each
+    /// Spec: <https://pip.pypa.io/en/stable/topics/configuration/>: global, then user, then site (that of an active virtual environment), then `PIP_CONFIG_FILE`; in each
     /// `[global]`, then the command's own section. Files that are missing or malformed say nothing.
     pub fn load(environment: &Environment) -> Self {
         let mut values = BTreeMap::new();
@@ -72,88 +69,6 @@ impl Settings {
             .map(str::to_owned)
             .collect()
     }
-
-    /// The settings as variables of uv. What the user set for uv itself is not touched: it wins. In variables, as
-    /// arguments of a process may be seen by other users and URLs may hold passwords.
-    pub fn for_uv(&self, environment: &Environment, own_index: OwnIndex) -> BTreeMap<String, String> {
-        let mut out = BTreeMap::new();
-        let mut set = |name: &str, also: &[&str], value: Option<String>| {
-            let unset = environment.get(name).is_none() && also.iter().all(|n| environment.get(n).is_none());
-            if let Some(value) = value.filter(|v| unset && !v.is_empty()) {
-                out.insert(name.to_owned(), value);
-            }
-        };
-        let text = |name: &str| self.get(name).map(str::to_owned);
-        if own_index == OwnIndex::No {
-            set("UV_DEFAULT_INDEX", &["UV_INDEX_URL"], text("index-url"));
-        }
-        let extra = self.list("extra-index-url").join(" ");
-        set("UV_INDEX", &["UV_EXTRA_INDEX_URL"], Some(extra));
-        // pip takes the best version of all indexes; so must we where the indexes are set for pip.
-        set("UV_INDEX_STRATEGY", &[], Some("unsafe-best-match".to_owned()));
-        let links = self.find_links(&environment.working_directory).join(",");
-        set("UV_FIND_LINKS", &[], Some(links));
-        set("UV_NO_INDEX", &[], self.is_on("no-index").then(|| "1".to_owned()));
-        set("UV_INSECURE_HOST", &[], Some(self.list("trusted-host").join(" ")));
-        set(
-            "UV_PRERELEASE",
-            &[],
-            self.is_on("pre").then(|| "allow".to_owned()),
-        );
-        set(
-            "UV_HTTP_TIMEOUT",
-            &["UV_REQUEST_TIMEOUT"],
-            text("timeout").or(text("default-timeout")),
-        );
-        set("SSL_CERT_FILE", &[], text("cert"));
-        set("HTTPS_PROXY", &["https_proxy", "ALL_PROXY"], text("proxy"));
-        set("HTTP_PROXY", &["http_proxy", "ALL_PROXY"], text("proxy"));
-        out
-    }
-}
-
-/// Whether the project itself says which index is the default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OwnIndex {
-    /// It does: the machine's setting for pip does not hold.
-    Yes,
-    /// It does not.
-    No,
-}
-
-/// Every index URL with a password that the user's settings and requirements files name: files that such an index lists
-/// are often on the same host without one.
-pub(super) fn credentials(request: &Request, environment: &Environment) -> Vec<Url> {
-    let settings = Settings::load(environment);
-    let mut texts: Vec<String> = ["index-url", "extra-index-url", "find-links"]
-        .iter()
-        .flat_map(|name| settings.list(name))
-        .map(str::to_owned)
-        .collect();
-    for name in [
-        "UV_DEFAULT_INDEX",
-        "UV_INDEX_URL",
-        "UV_INDEX",
-        "UV_EXTRA_INDEX_URL",
-        "UV_FIND_LINKS",
-    ] {
-        let values = environment.get(name).unwrap_or_default();
-        texts.extend(values.split([' ', ',']).map(str::to_owned));
-    }
-    for text in super::inputs::texts(request).unwrap_or_default() {
-        let words = text
-            .split(|c: char| c.is_whitespace() || c == '=')
-            .map(|w| expand(w, environment));
-        texts.extend(words.filter(|w| w.contains("://")));
-    }
-    let urls = texts.iter().filter_map(|t| {
-        // uv names an index as `name=url`.
-        let text = t
-            .split_once("=http")
-            .map_or(t.clone(), |(_, rest)| format!("http{rest}"));
-        text.parse::<Url>().ok()
-    });
-    urls.filter(|u| !u.username().is_empty()).collect()
 }
 
 /// `${NAME}` replaced by the variable's value, where it is set (pip, "Using environment variables").
@@ -165,17 +80,6 @@ pub(super) fn expand(text: &str, environment: &Environment) -> String {
         }
     }
     out
-}
-
-/// The URL with the credentials that are known for its server, if it has none of its own.
-pub(super) fn with_credentials(url: &Url, credentials: &[Url]) -> Url {
-    let mut url = url.clone();
-    let known = credentials.iter().find(|c| c.origin() == url.origin());
-    if let Some(known) = known.filter(|_| url.username().is_empty()) {
-        let _ = url.set_username(known.username());
-        let _ = url.set_password(known.password());
-    }
-    url
 }
 
 fn files(environment: &Environment) -> Vec<PathBuf> {
@@ -193,6 +97,9 @@ fn files(environment: &Environment) -> Vec<PathBuf> {
     files.push("/etc/pip.conf".into());
     files.extend(environment.home().map(|h| h.join(".pip/pip.conf")));
     files.extend(environment.config_home().map(|c| c.join("pip/pip.conf")));
+    // > Site: `$VIRTUAL_ENV/pip.conf`
+    let site = environment.get("VIRTUAL_ENV").map(PathBuf::from);
+    files.extend(site.map(|site| site.join("pip.conf")));
     files.extend(named.map(PathBuf::from));
     files
 }
@@ -242,33 +149,6 @@ mod tests {
         assert_eq!(sections["global"]["index-url"], "https://a/simple");
         assert_eq!(sections["global"]["extra-index-url"], "\nhttps://b/\nhttps://c/");
         assert_eq!(sections["install"]["no-index"], "yes");
-    }
-
-    #[test]
-    fn variables_win_over_files_and_uv_settings_over_both() {
-        let home = tempfile::tempdir().unwrap();
-        fs_err::create_dir_all(home.path().join(".config/pip")).unwrap();
-        let file = home.path().join(".config/pip/pip.conf");
-        fs_err::write(
-            file,
-            "[global]\nindex-url = https://file/\nextra-index-url = https://x/ https://y/\n",
-        )
-        .unwrap();
-        let home = home.path().to_str().unwrap();
-        let plain = environment(&[("HOME", home)]);
-        let settings = Settings::load(&plain).for_uv(&plain, OwnIndex::No);
-        assert_eq!(settings["UV_DEFAULT_INDEX"], "https://file/");
-        assert_eq!(settings["UV_INDEX"], "https://x/ https://y/");
-        let both = environment(&[
-            ("HOME", home),
-            ("PIP_INDEX_URL", "https://variable/"),
-            ("UV_INDEX", "https://z/"),
-        ]);
-        let settings = Settings::load(&both).for_uv(&both, OwnIndex::No);
-        assert_eq!(settings["UV_DEFAULT_INDEX"], "https://variable/");
-        assert!(!settings.contains_key("UV_INDEX"));
-        let own = Settings::load(&both).for_uv(&both, OwnIndex::Yes);
-        assert!(!own.contains_key("UV_DEFAULT_INDEX"));
     }
 
     #[test]

@@ -7,9 +7,10 @@ use pep440_rs::Version;
 use url::Url;
 
 use super::fetch::Download;
+use super::index::Question;
+use super::indexes::Indexes;
 use super::process::{Run, network_variables, pick};
-use super::settings::{self, Settings};
-use super::{Artifact, Error, Location, Request, Tools};
+use super::{Artifact, Error, Listed, Location, Request, Tools};
 use crate::digest::{Algorithm, Digest};
 use crate::environment::Environment;
 use crate::store::Kind;
@@ -171,10 +172,10 @@ impl Build {
         if let Some(path) = tools.store.find(Kind::Program, &program)? {
             return Ok(path);
         }
-        let credentials = settings::credentials(request, tools.environment);
+        let indexes = Indexes::of(request, tools.environment)?;
         let mut fetched = None;
         let mut failure = Error::NoUv;
-        for url in self.places(&credentials, tools) {
+        for url in self.places(&indexes, tools) {
             let download = Download {
                 package: &format!("uv {VERSION}"),
                 artifact: &Artifact {
@@ -185,7 +186,7 @@ impl Build {
                     hashes: vec![digest(self.wheel_sha256)?],
                 },
                 kind: Kind::Wheel,
-                credentials: &credentials,
+                indexes: &indexes,
                 tools,
             };
             match download.run() {
@@ -202,21 +203,16 @@ impl Build {
         Ok(path)
     }
 
-    /// Where to look: the index that pip or uv was told to use, then PyPI.
-    fn places(&self, credentials: &[Url], tools: &Tools<'_>) -> Vec<Url> {
-        let settings = Settings::load(tools.environment);
-        let uv = |name| tools.environment.get(name);
-        let index = uv("UV_DEFAULT_INDEX")
-            .or(uv("UV_INDEX_URL"))
-            .or(settings.get("index-url"));
-        let on_index = index.and_then(|index| {
-            let page: Url = format!("{}/uv/", index.trim_end_matches('/')).parse().ok()?;
-            let page = settings::with_credentials(&page, credentials);
-            let response = tools.http.get_with(&page, &[("accept", "text/html")]).ok()?;
-            let base = response.url.clone();
-            let text = response.read(64 << 20).ok()?;
-            link_to(&String::from_utf8_lossy(&text), self.wheel, &base)
-        });
+    /// Where to look: the index that stands for PyPI here, then PyPI.
+    fn places(&self, indexes: &Indexes, tools: &Tools<'_>) -> Vec<Url> {
+        let listed = || {
+            let listed = Listed {
+                package: "uv".parse().ok()?,
+                indexes: vec![indexes.default.clone()],
+            };
+            Question::new(&listed, indexes, tools).named(self.wheel).ok()?
+        };
+        let on_index = listed().map(|file| file.url);
         on_index.into_iter().chain(self.url.parse().ok()).collect()
     }
 
@@ -240,27 +236,9 @@ impl Build {
     }
 }
 
-/// The link to a file in an index page (simple repository API, HTML): the `href` whose last component is its name.
-fn link_to(page: &str, file: &str, base: &Url) -> Option<Url> {
-    page.split("href=")
-        .skip(1)
-        .filter_map(|rest| rest.split(['"', '\'']).nth(1))
-        .filter_map(|link| base.join(&link.replace("&amp;", "&")).ok())
-        .find(|url| super::pylock::file_name(&Location::Url(url.clone())).as_deref() == Some(file))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_link_to_a_file_is_found_in_an_index_page() {
-        let base: Url = "https://index/simple/uv/".parse().unwrap();
-        let page = "<a href=\"../../f/uv-1.tar.gz#sha256=0\">x</a><a rel='i' href='../../f/uv-1-py3-none-any.whl#sha256=1' >y</a>";
-        let link = link_to(page, "uv-1-py3-none-any.whl", &base).unwrap();
-        assert_eq!(link.as_str(), "https://index/f/uv-1-py3-none-any.whl#sha256=1");
-        assert_eq!(link_to(page, "uv-2-py3-none-any.whl", &base), None);
-    }
 
     #[test]
     fn what_is_fetched_has_whole_digests() {

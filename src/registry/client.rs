@@ -201,6 +201,12 @@ impl Client {
         Ok(credential)
     }
 
+    /// Holds the credentials for a repository before they are used: nothing that is made until then may have them in it.
+    pub fn hold_credentials(&self, repository: &Repository) -> Result<(), Error> {
+        let authfile = self.0.settings.authfile.as_ref();
+        credentials::find(&self.0.environment, authfile, &repository.to_string()).map(|_| ())
+    }
+
     /// Sends a request once, through redirects. `authorization` is for the registry only.
     pub(super) fn follow(
         &self,

@@ -43,6 +43,17 @@ impl Credential {
         }
     }
 
+    /// From now on nothing is written that has it in it.
+    fn hold(&self, environment: &Environment, name: &str) {
+        let host = name.split('/').next().unwrap_or(name);
+        let (what, user, secret) = match self {
+            Self::Password { user, password } => ("password", Some(user.as_str()), password),
+            Self::Identity(token) | Self::Bearer(token) => ("token", None, token),
+        };
+        let what = format!("the {what} of the registry {host}");
+        environment.secrets.hold(&what, user, secret);
+    }
+
     /// A pair of which the user may say that the other is a token.
     pub(super) fn pair(user: String, password: String) -> Self {
         if user == TOKEN_USER {
@@ -88,6 +99,7 @@ pub(super) fn find(
             continue;
         };
         if let Some(credential) = in_file(environment, &file, name)? {
+            credential.hold(environment, name);
             return Ok(Some(credential));
         }
     }

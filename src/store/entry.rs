@@ -7,6 +7,7 @@ use tempfile::NamedTempFile;
 
 use super::{Error, Kind, Store, set_mode};
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::secrets::Watch;
 
 /// An entry that has been added.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub struct NewEntry {
     store: Store,
     kind: Kind,
     hasher: Option<Hasher>,
+    watch: Option<Watch>,
     size: u64,
 }
 
@@ -40,6 +42,7 @@ impl NewEntry {
             store: store.clone(),
             kind,
             hasher: None,
+            watch: store.secrets.watch(),
             size: 0,
         })
     }
@@ -104,7 +107,12 @@ impl NewEntry {
 
 impl Write for NewEntry {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(bytes)?;
+        if let Some(hit) = self.watch.as_mut().and_then(|watch| watch.push(bytes)) {
+            return Err(io::Error::other(hit.leak("what would be kept in the cache")));
+        }
+        // All of it, so that nothing is scanned twice.
+        self.file.write_all(bytes)?;
+        let n = bytes.len();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&bytes[..n]);
         }

@@ -49,6 +49,8 @@ impl Store {
     }
 
     fn keep_memo(&self, key: &Digest, body: &[u8]) -> Result<(), Error> {
+        let place = "what would be remembered in the cache";
+        self.secrets.check(place, body).map_err(Error::Leak)?;
         let path = self.memo_place(key);
         let write = || -> io::Result<()> {
             if let Some(parent) = path.parent() {

@@ -16,6 +16,7 @@ pub use entry::{Added, NewEntry};
 pub use remote::Remote;
 
 use crate::digest::Digest;
+use crate::secrets::{Leak, Secrets};
 
 /// The directory of the cache of the uv that pyoci fetched.
 pub const UV_CACHE: &str = "uv";
@@ -81,6 +82,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// What would be kept holds a credential.
+    #[error("the cache does not keep it")]
+    Leak(#[source] Leak),
     /// The source of an entry failed while it was read.
     #[error("reading failed")]
     Source(#[source] io::Error),
@@ -104,6 +108,8 @@ pub struct Store {
     /// Held shared while the store is in use, so that pruning waits for builds and never takes what they use.
     _lock: Arc<File>,
     sharing: Arc<remote::Sharing>,
+    /// What no entry and no note may hold.
+    secrets: Secrets,
 }
 
 impl Store {
@@ -125,7 +131,15 @@ impl Store {
             root: root.to_owned(),
             _lock: Arc::new(lock),
             sharing: Arc::default(),
+            secrets: Secrets::default(),
         })
+    }
+
+    /// The store that refuses to keep what holds one of these credentials.
+    #[must_use]
+    pub fn guarded_by(mut self, secrets: &Secrets) -> Self {
+        self.secrets = secrets.clone();
+        self
     }
 
     /// The store's directory.

@@ -96,6 +96,7 @@ impl Build<'_> {
         let known: Option<Vec<Digest>> = selected.iter().map(Selected::identity).collect();
         let key = known.map(|wheels| self.dependencies_key(&wheels, base, maker.as_ref()));
         if let Some(layer) = key.as_ref().and_then(|key| self.store.layer(key, created_by)) {
+            self.check_kept(&layer)?;
             self.progress.done(
                 "Dependencies",
                 format!("{}, {}, unchanged", packages(selected.len()), size_of(&layer)),
@@ -200,11 +201,13 @@ impl Build<'_> {
         tree: impl FnOnce() -> anyhow::Result<Tree>,
     ) -> anyhow::Result<Layer> {
         if let Some(layer) = store.layer(key, created_by) {
+            self.check_kept(&layer)?;
             return Ok(layer);
         }
         let tree = tree()?;
         store.make_layer(key, created_by, |out| -> anyhow::Result<_> {
-            Ok(layer::write(&tree, &self.layers, out)?)
+            let watch = self.environment.secrets.watch();
+            Ok(layer::write_watched(&tree, &self.layers, watch, out)?)
         })
     }
 }

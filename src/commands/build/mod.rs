@@ -3,6 +3,7 @@
 mod app;
 mod compile;
 mod dependencies;
+mod gate;
 mod outputs;
 mod plan;
 mod run;
@@ -74,8 +75,10 @@ struct Build<'a> {
 /// Builds an image and writes it to its destination.
 pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<Report> {
     let project = project(order, environment)?;
+    let environment = &project.settings.indexes.apply(environment);
     let destinations = destinations(order, &project, environment)?;
     let build = Build::new(order, project, &destinations, environment, progress)?;
+    build.hold_destinations(&destinations)?;
     let mut images = Vec::new();
     let mut reports = Vec::new();
     let platforms = platforms(&build.project.settings)?;
@@ -91,6 +94,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     }
     let index = Index::of(images)?;
     let closure = Closure::try_from(&index)?;
+    gate::check_documents(&index, &environment.secrets)?;
     let left_out = build.left_out(&reports);
     let mut written = Vec::new();
     for destination in &destinations {
@@ -107,7 +111,9 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
             ));
         }
     }
-    order.files.write(&index, &closure, &written)?;
+    order
+        .files
+        .write(&index, &closure, &written, &environment.secrets)?;
     Ok(Report {
         digest: closure.digest().clone(),
         written,
@@ -141,13 +147,13 @@ impl<'a> Build<'a> {
             ..order.registries.clone()
         };
         let registries = registry::Client::new(environment, registries);
-        let mut store = Store::open(&super::cache::directory(environment)?)?;
+        let mut store = Store::open(&super::cache::directory(environment)?)?.guarded_by(&environment.secrets);
         let cache_from = &project.settings.cache_from;
         if !cache_from.is_empty() {
             let shared = SharedCache::new(cache_from.clone(), &registries, &store, progress);
             store = store.with_remote(Arc::new(shared));
         }
-        Ok(Self {
+        let mut build = Self {
             store,
             http: Client::new(environment, offline),
             keep: keep(destinations, &project.settings),
@@ -165,7 +171,9 @@ impl<'a> Build<'a> {
                 .collect(),
             project,
             explains: false,
-        })
+        };
+        build.http = build.http.clone().with_access(build.access()?, environment)?;
+        Ok(build)
     }
 }
 

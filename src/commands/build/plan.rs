@@ -42,6 +42,7 @@ pub fn plans(
     progress: &Progress,
 ) -> anyhow::Result<(Project, Vec<(Plan, Run)>)> {
     let project = project(order, environment)?;
+    let environment = &project.settings.indexes.apply(environment);
     let mut build = Build::new(order, project, &[], environment, progress)?;
     build.explains = true;
     let mut plans = Vec::new();

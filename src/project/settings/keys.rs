@@ -67,6 +67,11 @@ pub const KEYS: &[Key] = &[
     key("locked", "locked", Kind::Boolean),
     key("offline", "offline", Kind::Boolean),
     key("debian-mirror", "debian-mirror", Kind::Text),
+    key("index-url", "index-url", Kind::Text),
+    key("extra-index-url", "extra-index-url", Kind::List),
+    key("find-links", "find-links", Kind::List),
+    key("no-index", "no-index", Kind::Boolean),
+    key("trusted-host", "trusted-host", Kind::List),
 ];
 
 impl Key {
@@ -108,6 +113,9 @@ impl Key {
 impl Settings {
     /// Sets one setting.
     pub(super) fn set(&mut self, key: &Key, node: &Node) -> Result<(), SettingError> {
+        if self.indexes.set(key, node)? {
+            return Ok(());
+        }
         match key.name {
             "base" => self.base = Some(text(node)?),
             "python" => self.python = Some(python(&text(node)?)?),

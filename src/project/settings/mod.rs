@@ -1,5 +1,6 @@
 //! Settings: what flags, `PYOCI_*` variables and `[tool.pyoci]` say, one above the other.
 
+mod indexes;
 mod keys;
 mod value;
 
@@ -16,6 +17,7 @@ use crate::python::{ExtraName, GroupName};
 use crate::reference::{ImageReference, RegistryReference, has_transport};
 use crate::tree::Owner;
 
+pub use indexes::IndexSettings;
 pub use keys::KEYS;
 pub use value::{
     BaseBlobs, Port, SettingError, base_blobs, cache, compression, directory, owner, python, resolver,
@@ -96,6 +98,8 @@ pub struct Settings {
     pub offline: Option<bool>,
     /// The Debian mirror for recipe bases.
     pub debian_mirror: Option<String>,
+    /// Where packages are looked for.
+    pub indexes: IndexSettings,
 }
 
 impl Settings {
@@ -166,6 +170,7 @@ impl Settings {
         for path in self.requirements.iter_mut().chain(&mut self.lock) {
             *path = directory.join(&*path);
         }
+        self.indexes.anchor(directory);
     }
 
     /// These settings over others: a list said here replaces the list below, maps are joined key by key.
@@ -223,6 +228,7 @@ impl Settings {
             locked: self.locked.or(below.locked),
             offline: self.offline.or(below.offline),
             debian_mirror: self.debian_mirror.or(below.debian_mirror),
+            indexes: self.indexes.over(below.indexes),
         }
     }
 }
@@ -254,6 +260,11 @@ mod tests {
         let text = r#"
             [tool.pyoci]
             base = "recipe:trixie"
+            index-url = "https://i/simple"
+            extra-index-url = ["https://e/simple"]
+            find-links = "wheels"
+            no-index = true
+            trusted-host = ["i:443"]
             python = "3.13"
             platforms = ["linux/amd64", "linux/arm64"]
             requirements = ["requirements/prod.txt"]
@@ -297,6 +308,8 @@ mod tests {
         assert_eq!(s.requirements, [Path::new("/p/requirements/prod.txt")]);
         assert_eq!(s.lock, Some("/p/pylock.prod.toml".into()));
         assert_eq!(s.outputs, ["/p/image/"]);
+        assert_eq!(s.indexes.find_links, ["/p/wheels"]);
+        assert_eq!(s.indexes.trusted_hosts, ["i:443"]);
         assert_eq!(s.entrypoint.unwrap(), ["python3", "-m", "my app"]);
         assert_eq!(s.pythonpath, ["lib", ""]);
         assert_eq!(s.env["PORT"], "80");
