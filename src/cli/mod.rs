@@ -96,6 +96,9 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
 fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow::Result<()> {
     let progress = display::progress(&cli.output, environment);
     let report = build::run(&order(arguments, environment), environment, &progress)?;
+    environment
+        .secrets
+        .check("the report", report.json().to_string().as_bytes())?;
     answer(arguments.format, &report.lines(), &report.json())
 }
 
@@ -136,7 +139,6 @@ fn init(cli: &Cli, arguments: &InitArgs, environment: &Environment) -> anyhow::R
         ..build::Order::default()
     };
     let progress = display::progress(&cli.output, environment);
-<<<<<<< HEAD
     let written = commands::init::run(&order, environment, &progress)?;
     let (path, keys) = (written.path.display().to_string(), &written.keys);
     let line = match keys.as_slice() {
@@ -152,13 +154,6 @@ fn init(cli: &Cli, arguments: &InitArgs, environment: &Environment) -> anyhow::R
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-=======
-    let report = build::run(&order, environment, &progress)?;
-    environment
-        .secrets
-        .check("the report", report.json().to_string().as_bytes())?;
-    answer(arguments.format, &report.lines(), &report.json())
->>>>>>> 0334993 (Credentials are held in one place and whatever is written is scanned for them; indexes of uv, poetry, pdm and flags; client certificates, trusted hosts)
 }
 
 fn copy(cli: &Cli, order: &copy::Order, format: Format, environment: &Environment) -> anyhow::Result<()> {
