@@ -34,6 +34,7 @@ fn options(mirror: &str) -> Options {
         keyring: None,
         reuse: Reuse::Day,
         packages: None,
+        digest: None,
         mtime: 315_532_800,
         threads: 2,
         keep: pyoci::source::Keep::InStore,

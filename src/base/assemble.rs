@@ -20,17 +20,7 @@ pub fn assemble(
     tools: &Tools,
     options: &Options,
 ) -> Result<Base, Error> {
-    let archives = Archives {
-        mirrors: options.mirrors.clone(),
-        keyring: match &options.keyring {
-            Some(keyring) => keyring.clone(),
-            None => Keyring::debian().map_err(crate::debian::Error::Keyring)?,
-        },
-        http: tools.http,
-        store: tools.store,
-        progress: tools.progress,
-        now: tools.environment.now_seconds(),
-    };
+    let archives = archives(tools, options)?;
     let list = match &options.packages {
         Some(list) => list.clone(),
         None => archives.resolve(&recipe.wanted, platform.architecture, options.reuse)?,
@@ -51,6 +41,31 @@ pub fn assemble(
         directory_links: findings.directory_links,
         users: findings.users,
         has_shell: findings.has_shell,
+    })
+}
+
+/// The packages that a recipe is made of now.
+pub fn packages(
+    recipe: &Recipe,
+    platform: Platform,
+    tools: &Tools,
+    options: &Options,
+) -> Result<PackageList, Error> {
+    let archives = archives(tools, options)?;
+    Ok(archives.resolve(&recipe.wanted, platform.architecture, options.reuse)?)
+}
+
+fn archives<'a>(tools: &'a Tools, options: &Options) -> Result<Archives<'a>, Error> {
+    Ok(Archives {
+        mirrors: options.mirrors.clone(),
+        keyring: match &options.keyring {
+            Some(keyring) => keyring.clone(),
+            None => Keyring::debian().map_err(crate::debian::Error::Keyring)?,
+        },
+        http: tools.http,
+        store: tools.store,
+        progress: tools.progress,
+        now: tools.environment.now_seconds(),
     })
 }
 

@@ -28,11 +28,24 @@ pub fn load(
     options: &Options,
 ) -> Result<Base, Error> {
     let asked = match reference {
-        ImageReference::Registry(name) => ImageReference::Registry(pinned(name, tools, options.reuse)?),
+        ImageReference::Registry(name) => ImageReference::Registry(match &options.digest {
+            Some(digest) => RegistryReference {
+                digest: Some(digest.clone()),
+                ..name.clone()
+            },
+            None => pinned(name, tools, options.reuse)?,
+        }),
         _ => reference.clone(),
     };
     let source = source::open(&asked, tools.store, tools.registries, options.keep)?;
     let image = source::image(source.as_ref(), platform)?;
+    if let Some(locked) = options.digest.as_ref().filter(|digest| **digest != image.root) {
+        return Err(Error::NotLocked {
+            reference: reference.to_string(),
+            locked: locked.clone(),
+            actual: image.root,
+        });
+    }
     let findings = target::findings(&image.layers, &image.config, platform, tools.store)?;
     Ok(Base {
         layers: image.layers,

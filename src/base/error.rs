@@ -4,6 +4,7 @@ use std::io;
 
 use super::recipe;
 use super::target::TargetError;
+use crate::digest::Digest;
 use crate::{debian, image, layer, source, store};
 
 /// Why a base cannot be loaded.
@@ -42,6 +43,16 @@ pub enum Error {
     /// What the base runs.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The base is another one than that of the lock.
+    #[error("{reference} is not the base that was locked: expected {locked}, found {actual}")]
+    NotLocked {
+        /// The base.
+        reference: String,
+        /// The digest in the lock.
+        locked: Digest,
+        /// The digest of what is there.
+        actual: Digest,
+    },
     /// The image that is the base.
     #[error(transparent)]
     Source(#[from] source::Error),
@@ -52,6 +63,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoDefault(_) => Some("name one with --base".to_owned()),
+            Self::NotLocked { .. } => {
+                Some("put the locked image back, or run `pyoci lock --upgrade`".to_owned())
+            }
             Self::Recipe(e) => e.hint(),
             Self::Debian(e) => e.hint(),
             Self::Store(e) => e.hint(),

@@ -8,10 +8,12 @@ mod error;
 mod files;
 mod finish;
 mod ld_so_cache;
+mod locked;
 mod recipe;
 mod target;
 
 use crate::debian::{Keyring, Mirrors, PackageList, Reuse};
+use crate::digest::Digest;
 use crate::image::Base;
 use crate::platform::Platform;
 use crate::reference::ImageReference;
@@ -20,6 +22,7 @@ use crate::tools::Tools;
 
 pub use choose::{Wish, default_for};
 pub use error::Error;
+pub use locked::{LockedBase, LockedBaseError, LockedContent};
 pub use recipe::{Recipe, names as recipe_names};
 pub use target::TargetError;
 
@@ -34,12 +37,24 @@ pub struct Options {
     pub reuse: Reuse,
     /// The packages to take instead of resolving: a locked base.
     pub packages: Option<PackageList>,
+    /// The digest of the manifest or index to take, whatever a name stands for now: a locked base.
+    pub digest: Option<Digest>,
     /// The mtime of all files and the time of creation of a recipe's base, in seconds since 1970.
     pub mtime: u64,
     /// How many threads may compress.
     pub threads: usize,
     /// What becomes of what is downloaded of a registry's image.
     pub keep: Keep,
+}
+
+/// The Debian packages that a recipe is made of now, for a platform: what a lock keeps.
+pub fn recipe_packages(
+    recipe: &str,
+    platform: Platform,
+    tools: &Tools,
+    options: &Options,
+) -> Result<PackageList, Error> {
+    assemble::packages(&Recipe::load(recipe)?, platform, tools, options)
 }
 
 /// Loads the base that a reference names, for a platform.

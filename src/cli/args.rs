@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::index_args::IndexArgs;
+use super::lock_args::LockArgs;
 use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::platform::Platform;
@@ -35,6 +36,8 @@ pub enum Command {
     Explain(Box<BuildArgs>),
     /// Write what a build guesses into [tool.pyoci] of pyproject.toml
     Init(InitArgs),
+    /// Write a lock file (pylock.toml): packages for all platforms, and the base
+    Lock(Box<LockArgs>),
     /// Copy an image to a registry, as it is
     Push(PushArgs),
     /// Copy an image from a registry, as it is
@@ -173,6 +176,9 @@ pub struct BuildArgs {
     /// Mirror that recipes take Debian packages from
     #[arg(long, value_name = "URL", help_heading = "Base")]
     pub debian_mirror: Option<String>,
+    /// Service that recipes take packages from that have left the mirror [default: `https://snapshot.debian.org`]
+    #[arg(long, value_name = "URL", help_heading = "Base")]
+    pub debian_snapshot: Option<String>,
     /// Requirements file; can be repeated
     #[arg(
         short,
@@ -449,6 +455,7 @@ impl BuildArgs {
             offline: said(self.offline),
             debian_mirror: self.debian_mirror.clone(),
             indexes: self.indexes.settings(),
+            debian_snapshot: self.debian_snapshot.clone(),
             ..Settings::default()
         };
         settings.anchor(working_directory);

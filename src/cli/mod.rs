@@ -3,6 +3,7 @@
 mod args;
 mod display;
 mod index_args;
+mod lock_args;
 mod report;
 
 use std::io::{Read as _, Write as _};
@@ -18,6 +19,7 @@ use crate::project::Settings;
 use crate::registry::{self, Credential};
 use crate::secrets::Secrets;
 use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, InitArgs, LoginArgs, RebaseArgs};
+use lock_args::LockArgs;
 
 /// No password is longer, in bytes; tokens have some thousands.
 const PASSWORD_LIMIT: u64 = 64 * 1024;
@@ -51,6 +53,7 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Build(arguments) => build(cli, arguments, environment),
         Command::Explain(arguments) => explain(cli, arguments, environment),
         Command::Init(arguments) => init(cli, arguments, environment),
+        Command::Lock(arguments) => lock(cli, arguments, environment),
         Command::Push(arguments) => {
             let order = copy::Order {
                 source: arguments.source.clone(),
@@ -154,6 +157,24 @@ fn init(cli: &Cli, arguments: &InitArgs, environment: &Environment) -> anyhow::R
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn lock(cli: &Cli, arguments: &LockArgs, environment: &Environment) -> anyhow::Result<()> {
+    let directory = &environment.working_directory;
+    let order = build::lock::LockOrder {
+        build: build::Order {
+            path: directory.join(&arguments.path),
+            settings: arguments.settings(directory),
+            upgrade: arguments.upgrade,
+            threads: threads(),
+            registries: arguments.registry.settings(directory, arguments.offline),
+            ..build::Order::default()
+        },
+        output: arguments.output.as_ref().map(|file| directory.join(file)),
+        check: arguments.check,
+    };
+    let file = build::lock::run(&order, environment, &display::progress(&cli.output, environment))?;
+    print(&format!("{}\n", file.display()))
 }
 
 fn copy(cli: &Cli, order: &copy::Order, format: Format, environment: &Environment) -> anyhow::Result<()> {

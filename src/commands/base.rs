@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 
 use super::Error;
-use crate::base::{self, Recipe, recipe_names};
-use crate::debian::{DEFAULT_MIRROR, Mirrors, Reuse};
+use crate::base::{self, LockedBase, LockedContent, Recipe, recipe_names};
+use crate::debian::{DEFAULT_MIRROR, Mirrors, PackageList, Reuse};
 use crate::environment::Environment;
 use crate::image::Base;
 use crate::platform::Platform;
@@ -32,6 +32,10 @@ pub fn list() -> anyhow::Result<String> {
 pub struct Asked<'a> {
     /// The Debian mirror of recipes; Debian's own if `None`.
     pub mirror: Option<&'a str>,
+    /// The service that keeps what mirrors no longer have; Debian's own if `None`.
+    pub snapshot: Option<&'a str>,
+    /// What the base was locked as.
+    pub locked: Option<&'a LockedContent>,
     /// Whether everything comes from the cache.
     pub offline: bool,
     /// Whether what was resolved before is resolved again.
@@ -51,24 +55,62 @@ pub fn load(
     asked: &Asked,
     tools: &Tools,
 ) -> anyhow::Result<Base> {
+    let options = options(platform, asked)?;
+    if let Some(LockedContent::Recipe { recipe, .. }) = asked.locked
+        && let ImageReference::Recipe(name) = reference
+        && LockedBase::recipe_digest(name)? != *recipe
+    {
+        tools.progress.warn(format!(
+            "{reference} is written otherwise than when it was locked: the base has other bytes than then"
+        ));
+    }
+    Ok(base::load(reference, platform, tools, &options)?)
+}
+
+/// The Debian packages of a recipe for a platform, as they are now.
+pub fn recipe_packages(
+    recipe: &str,
+    platform: Platform,
+    asked: &Asked,
+    tools: &Tools,
+) -> anyhow::Result<PackageList> {
+    let options = options(platform, asked)?;
+    Ok(base::recipe_packages(recipe, platform, tools, &options)?)
+}
+
+fn options(platform: Platform, asked: &Asked) -> anyhow::Result<base::Options> {
+    let url = |text: &str, what: &str| {
+        text.parse::<url::Url>()
+            .with_context(|| format!("`{text}` is not the URL of {what}"))
+    };
     let mirror = asked.mirror.unwrap_or(DEFAULT_MIRROR);
-    let url = mirror
-        .parse()
-        .with_context(|| format!("`{mirror}` is not the URL of a Debian mirror"))?;
-    let options = base::Options {
-        mirrors: Mirrors::new(&url),
+    let mut mirrors = Mirrors::new(&url(mirror, "a Debian mirror")?);
+    if let Some(snapshot) = asked.snapshot {
+        mirrors = mirrors.with_snapshot(&url(snapshot, "a Debian snapshot service")?);
+    }
+    let (mut packages, mut digest) = (None, None);
+    match asked.locked {
+        Some(LockedContent::Recipe { packages: locked, .. }) => {
+            let list = locked.get(&platform).cloned();
+            packages = Some(list.ok_or(Error::BaseNotLocked(platform))?);
+        }
+        Some(LockedContent::Image(locked)) => digest = Some(locked.clone()),
+        None => {}
+    }
+    Ok(base::Options {
+        mirrors,
         keyring: None,
         reuse: match (asked.offline, asked.upgrade) {
             (true, _) => Reuse::Always,
             (_, true) => Reuse::Never,
             _ => Reuse::Day,
         },
-        packages: None,
+        packages,
+        digest,
         mtime: asked.mtime,
         threads: asked.threads,
         keep: asked.keep,
-    };
-    Ok(base::load(reference, platform, tools, &options)?)
+    })
 }
 
 /// `SOURCE_DATE_EPOCH` (reproducible-builds.org), else 1980-01-01; in seconds since 1970.

@@ -46,6 +46,23 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+    /// The lock has the base for other platforms.
+    #[error("the lock has no base for {0}")]
+    BaseNotLocked(crate::platform::Platform),
+    /// A lock file under a name that nobody would look for.
+    #[error("`{0}` is not the name of a lock file: pylock.toml or pylock.NAME.toml")]
+    LockName(String),
+    /// The file is a lock of another tool.
+    #[error("{file} was made by {maker}, and is not replaced")]
+    ForeignLock {
+        /// The file.
+        file: String,
+        /// Who made it.
+        maker: String,
+    },
+    /// There is no lock to be checked.
+    #[error("there is no {0}")]
+    NoLock(String),
     /// One platform was asked for twice.
     #[error("platform {0} is given twice")]
     PlatformTwice(crate::platform::Platform),
@@ -83,6 +100,10 @@ impl Error {
             Self::NotRegistry(_) => Some("other destinations are named with -o".to_owned()),
             Self::DigestGiven(_) => Some("leave the digest out".to_owned()),
             Self::BaseNotInRegistry => Some("name a base in a registry, or leave the flag out".to_owned()),
+            Self::BaseNotLocked(platform) => Some(format!("lock for it too: pyoci lock --platform ...,{platform}")),
+            Self::LockName(_) => Some("pyoci lock -o pylock.prod.toml".to_owned()),
+            Self::ForeignLock { .. } => Some("write another one (-o pylock.image.toml), or remove it first".to_owned()),
+            Self::NoLock(_) => Some("make it: pyoci lock".to_owned()),
             Self::NoEngine => Some("write an archive: -o docker-archive:image.tar".to_owned()),
             _ => None,
         }

@@ -51,6 +51,8 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let destinations = copy::destinations(&order.copy, &naming, environment)?;
     let asked = Asked {
         mirror: order.mirror.as_deref(),
+        snapshot: None,
+        locked: None,
         offline: order.copy.registries.offline,
         upgrade: order.upgrade,
         mtime: super::base::source_date_epoch(environment)?,

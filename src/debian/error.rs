@@ -30,6 +30,23 @@ pub enum Error {
     /// The cache cannot be used.
     #[error("the package list could not be remembered")]
     Store(#[from] store::Error),
+    /// A package is neither on the mirror nor at the snapshot service.
+    #[error("the mirror no longer has {what}, and the snapshot service did not give it")]
+    Gone {
+        /// The package, with its version.
+        what: String,
+        /// Why.
+        #[source]
+        source: http::Error,
+    },
+    /// The snapshot service does not know a package.
+    #[error("the mirror no longer has {what}, and the snapshot service at {url} does not know it")]
+    Unknown {
+        /// The package, with its version.
+        what: String,
+        /// The service.
+        url: String,
+    },
     /// An archive name that has no mirror.
     #[error("archive `{0}` is not known (`debian` and `debian-security` are)")]
     Archive(String),
@@ -109,6 +126,9 @@ impl Error {
             Self::Download { source: http::Error::Status { status: 404, .. }, .. } => {
                 Some("check the Debian mirror (--debian-mirror), or ask for a fresh package list with --pull".to_owned())
             }
+            Self::Gone { .. } | Self::Unknown { .. } => Some(
+                "another snapshot service can be set with --debian-snapshot; `pyoci lock --upgrade` locks what the mirror has now".to_owned()
+            ),
             Self::Download { .. } => Some("another Debian mirror can be set with --debian-mirror".to_owned()),
             Self::Keep { source: store::Error::Mismatch { .. }, .. } => {
                 Some("the mirror may be in the middle of an update: try again later, or another one with --debian-mirror".to_owned())

@@ -216,26 +216,34 @@ impl Archives<'_> {
     /// The verified `.deb` of a package.
     pub(super) fn package_file(&self, package: &ListedPackage) -> Result<PathBuf, Error> {
         let what = format!("package {} {}", package.name, package.version);
-        self.keep(
-            &what,
-            &package.archive,
-            &package.filename,
-            (&package.sha256, package.size),
-        )
+        let signed = (&package.sha256, package.size);
+        match self.keep(&what, &package.archive, &package.filename, signed) {
+            // Mirrors have the newest version only, and what is locked stays locked.
+            Err(Error::Download {
+                source: http::Error::Status {
+                    status: 404 | 410, ..
+                },
+                ..
+            }) => self.snapshot_file(package),
+            result => result,
+        }
     }
 
     /// The file with that digest from the store; fetched first if it is not there.
-    fn keep(
+    fn keep(&self, what: &str, archive: &str, path: &str, signed: (&Digest, u64)) -> Result<PathBuf, Error> {
+        self.keep_from(what, &self.url(archive, path)?, signed)
+    }
+
+    /// The same for a file at a URL.
+    pub(super) fn keep_from(
         &self,
         what: &str,
-        archive: &str,
-        path: &str,
+        url: &url::Url,
         (digest, size): (&Digest, u64),
     ) -> Result<PathBuf, Error> {
-        let url = self.url(archive, path)?;
         let fault = |source| Error::Keep {
             what: what.to_owned(),
-            url: http::redacted(&url),
+            url: http::redacted(url),
             source,
         };
         if let Some(path) = self.store.find(Kind::Download, digest).map_err(fault)? {
@@ -245,7 +253,7 @@ impl Archives<'_> {
             what: what.to_owned(),
             source,
         };
-        let response = self.http.get(&url).map_err(download)?;
+        let response = self.http.get(url).map_err(download)?;
         // One byte more than signed is enough to see that it is too long; the digest then does not match.
         let mut reader = response.take(size + 1);
         let added = self

@@ -10,6 +10,7 @@ mod packages;
 mod relation;
 mod release;
 mod signature;
+mod snapshot;
 mod unpack;
 mod version;
 
@@ -21,8 +22,9 @@ pub use deb::{Leave, MERGED};
 pub use deb822::{Stanza, Stanzas};
 pub use error::Error;
 pub use fetch::{Archives, Reuse};
-pub use list::{ListedPackage, PackageList};
+pub use list::{ListedPackage, ListedPackageError, PackageList};
 pub use signature::{Error as SignatureError, Keyring};
+pub use snapshot::DEFAULT_SNAPSHOT;
 pub use unpack::Unpacked;
 pub use version::Version;
 
@@ -34,6 +36,8 @@ pub const DEFAULT_MIRROR: &str = "http://deb.debian.org/debian";
 pub struct Mirrors {
     debian: Url,
     security: Url,
+    /// Debian's own if `None`.
+    snapshot: Option<Url>,
 }
 
 impl Mirrors {
@@ -48,7 +52,20 @@ impl Mirrors {
         debian.set_path(&format!("{trimmed}/"));
         let mut security = debian.clone();
         security.set_path(&format!("{parent}/debian-security/"));
-        Self { debian, security }
+        Self {
+            debian,
+            security,
+            snapshot: None,
+        }
+    }
+
+    /// The same, with another snapshot service than Debian's.
+    #[must_use]
+    pub fn with_snapshot(self, snapshot: &Url) -> Self {
+        Self {
+            snapshot: Some(snapshot.clone()),
+            ..self
+        }
     }
 
     /// The root of an archive, ending in `/`.

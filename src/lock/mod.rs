@@ -12,6 +12,8 @@ mod index;
 mod indexes;
 mod inputs;
 mod listed;
+mod made_from;
+mod merge;
 mod messages;
 mod pdm_lock;
 mod pdm_project;
@@ -44,6 +46,8 @@ pub use error::{Error, Said};
 pub use fetch::{FetchedWheel, fetch_all};
 pub use format::LockFormat;
 pub use indexes::access;
+pub use made_from::MadeFrom;
+pub use merge::merge;
 pub use poetry_constraint::specifiers_of_poetry;
 pub use select::{Selected, Source};
 
@@ -84,6 +88,8 @@ pub struct Request {
     pub upgrade: bool,
     /// Take nothing but a lock file.
     pub locked: bool,
+    /// An earlier lock for the same target: its versions are taken again where they still fit.
+    pub preferred: Option<Lock>,
 }
 
 /// Who resolves requirements.

@@ -165,9 +165,11 @@ fn ask(
         variables.extend(pick(tools.environment, |name| names.contains(name)));
     }
     variables.extend(settings);
+    let preferred = request.preferred.as_ref().map(Preferred::write).transpose()?;
     let mut run = uv
         .run(&request.directory, tools, variables)
-        .arguments(arguments(request, target, tools));
+        .arguments(arguments(request, target, tools))
+        .arguments(preferred.iter().flat_map(Preferred::arguments));
     run.input = request.inline.join("\n");
     let output = run.output()?;
     for warning in messages::warnings(&output.stderr) {
@@ -177,6 +179,23 @@ fn ask(
         return Ok(output.stdout);
     }
     Err(messages::resolve_error(&output.stderr, &uv.version, request))
+}
+
+/// An earlier lock where uv looks for the versions that it prefers: in the file that it would write.
+struct Preferred(tempfile::TempDir);
+
+impl Preferred {
+    fn write(lock: &Lock) -> Result<Self, Error> {
+        let directory =
+            tempfile::tempdir().map_err(|source| Error::read("a temporary directory".as_ref(), source))?;
+        let file = directory.path().join("pylock.toml");
+        fs_err::write(&file, lock.to_toml(directory.path())).map_err(|source| Error::read(&file, source))?;
+        Ok(Self(directory))
+    }
+
+    fn arguments(&self) -> [OsString; 2] {
+        ["-o".into(), self.0.path().join("pylock.toml").into()]
+    }
 }
 
 fn arguments(request: &Request, target: &Target, tools: &Tools<'_>) -> Vec<OsString> {
@@ -275,7 +294,10 @@ fn key(
         .map(|a| a.display().to_string().replace(&directory, ""))
         .filter(|a| a != "--refresh")
         .collect();
-    let parts = serde_json::json!(["resolution 2", target, arguments, settings, texts]);
+    let mut parts = serde_json::json!(["resolution 2", target, arguments, settings, texts]);
+    if let (Some(preferred), Some(parts)) = (&request.preferred, parts.as_array_mut()) {
+        parts.push(preferred.to_toml(&request.directory).into());
+    }
     Digest::of(parts.to_string().as_bytes())
 }
 

@@ -89,6 +89,43 @@ impl Lock {
         extras: &BTreeSet<ExtraName>,
         groups: &BTreeSet<GroupName>,
     ) -> Result<Vec<Selected>, Error> {
+        let tags = Tags::of(target);
+        let wanted = self.wanted(target, extras, groups)?;
+        let chosen = wanted.into_iter().map(|package| choose(package, target, &tags));
+        chosen.collect()
+    }
+
+    /// The lock of one target alone, for these extras and groups: without markers, each package with all its files. Fails
+    /// as [`Self::select`] does.
+    pub fn narrowed(
+        &self,
+        target: &Target,
+        extras: &BTreeSet<ExtraName>,
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<Self, Error> {
+        let tags = Tags::of(target);
+        let mut packages = Vec::new();
+        for package in self.wanted(target, extras, groups)? {
+            choose(package, target, &tags)?;
+            packages.push(Package {
+                marker: None,
+                ..package.clone()
+            });
+        }
+        Ok(Self {
+            packages,
+            created_by: self.created_by.clone(),
+            ..Self::default()
+        })
+    }
+
+    /// The packages that a target needs, sorted by name.
+    fn wanted(
+        &self,
+        target: &Target,
+        extras: &BTreeSet<ExtraName>,
+        groups: &BTreeSet<GroupName>,
+    ) -> Result<Vec<&Package>, Error> {
         // > If the user did not specify any, the set of dependency groups is `default-groups`.
         let groups = if groups.is_empty() {
             &self.default_groups
@@ -98,7 +135,6 @@ impl Lock {
         self.check_asked(extras, groups)?;
         self.check_target(target)?;
         let environment = MarkerEnvironment::of(target);
-        let tags = Tags::of(target);
         let mut chosen: BTreeMap<&PackageName, &Package> = BTreeMap::new();
         for package in &self.packages {
             // > If `packages.marker` is specified, check if it is satisfied; if it isn't, skip to the next package.
@@ -116,10 +152,7 @@ impl Lock {
                 });
             }
         }
-        chosen
-            .into_values()
-            .map(|package| choose(package, target, &tags))
-            .collect()
+        Ok(chosen.into_values().collect())
     }
 
     /// Fails if the lock does not know one of the extras or dependency groups.

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
+use url::Url;
+
 use super::{Artifact, Content, Location, Lock, Package, Vcs};
 
 impl Lock {
@@ -60,7 +62,7 @@ fn write_package(out: &mut String, package: &Package, directory: &Path) {
     line("requires-python", requires.map(|r| quoted(&r.to_string())));
     let kept = &package.kept;
     line("dependencies", tables(&kept.dependencies));
-    line("index", package.index.as_ref().map(|i| quoted(i.as_str())));
+    line("index", package.index.as_ref().map(|i| quoted(&open(i))));
     match &package.content {
         Content::Files { wheels, sdist } => {
             line("sdist", sdist.as_ref().map(|s| artifact(s, None, directory)));
@@ -142,10 +144,21 @@ fn artifact(artifact: &Artifact, subdirectory: Option<&str>, directory: &Path) -
 /// Where it is; nothing for a file of which only the index is known ([`Lock::locate`] comes first).
 fn location(location: &Location, directory: &Path) -> Option<String> {
     match location {
-        Location::Url(url) => Some(format!("url = {}", quoted(url.as_str()))),
+        Location::Url(url) => Some(format!("url = {}", quoted(&open(url)))),
         Location::Path(path) => Some(format!("path = {}", quoted(&relative(path, directory)))),
         Location::Index(_) => None,
     }
+}
+
+/// A URL without its credentials: a lock is for everyone who reads the project, and they have their own.
+fn open(url: &Url) -> String {
+    let mut url = url.clone();
+    if url.password().is_some() || matches!(url.scheme(), "http" | "https") {
+        // Fails for URLs that can have none.
+        let _ = url.set_password(None);
+        let _ = url.set_username("");
+    }
+    url.into()
 }
 
 /// > Relative paths SHOULD use `/` as separator and be relative to the lock file.

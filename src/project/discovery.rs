@@ -39,12 +39,48 @@ pub fn requirements(
     pyproject: Option<&Document>,
     settings: &Settings,
 ) -> Result<Requirements, Error> {
-    let metadata = metadata_file(root, pyproject);
     let wants_metadata = !settings.extras.is_empty() || !settings.groups.is_empty();
     if let Some(asked) = asked_for(settings, wants_metadata)? {
         return Ok(asked);
     }
-    let text_file = Some(root.join("requirements.txt")).filter(|file| file.is_file());
+    if let Some(lock) = own_lock(root)? {
+        return Ok(Requirements {
+            source: RequirementSource::Lock(lock),
+            reason: "the project's lock file".to_owned(),
+            ignored: requirements_file(root),
+        });
+    }
+    beside_pylock(root, pyproject, wants_metadata)
+}
+
+/// The same as if no `pylock.toml` were there, nor asked for.
+pub fn requirements_beside_pylock(
+    root: &Path,
+    pyproject: Option<&Document>,
+    settings: &Settings,
+) -> Result<Requirements, Error> {
+    let wants_metadata = !settings.extras.is_empty() || !settings.groups.is_empty();
+    let is_pylock = |path: &PathBuf| LockFormat::of_name(path) == Some(LockFormat::Pylock);
+    let mut settings = settings.clone();
+    settings.lock = settings.lock.filter(|lock| !is_pylock(lock));
+    settings.requirements.retain(|file| !is_pylock(file));
+    match asked_for(&settings, wants_metadata)? {
+        Some(asked) => Ok(asked),
+        None => beside_pylock(root, pyproject, wants_metadata),
+    }
+}
+
+fn requirements_file(root: &Path) -> Option<PathBuf> {
+    Some(root.join("requirements.txt")).filter(|file| file.is_file())
+}
+
+fn beside_pylock(
+    root: &Path,
+    pyproject: Option<&Document>,
+    wants_metadata: bool,
+) -> Result<Requirements, Error> {
+    let metadata = metadata_file(root, pyproject);
+    let text_file = requirements_file(root);
     let chosen = |source, reason: &str, ignored: Option<&PathBuf>| {
         Ok(Requirements {
             source,
@@ -52,13 +88,6 @@ pub fn requirements(
             ignored: ignored.cloned(),
         })
     };
-    if let Some(lock) = own_lock(root)? {
-        return chosen(
-            RequirementSource::Lock(lock),
-            "the project's lock file",
-            text_file.as_ref(),
-        );
-    }
     if let Some((lock, reason)) = lock_of_a_tool(root, pyproject)? {
         return chosen(RequirementSource::Lock(lock), reason, text_file.as_ref());
     }

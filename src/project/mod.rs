@@ -94,6 +94,11 @@ impl Project {
         })
     }
 
+    /// The source of the requirements as if no `pylock.toml` were there: what such a lock can be made from.
+    pub fn requirements_beside_pylock(&self) -> Result<Requirements, Error> {
+        discovery::requirements_beside_pylock(&self.root, self.pyproject.as_ref(), &self.settings)
+    }
+
     /// Which Python the project wants: `--python`, else `.python-version`, else requires-python.
     pub fn python_preference(&self) -> Result<PythonPreference, Error> {
         python_preference::preference(&self.root, &self.settings, self.requires_python.as_ref())

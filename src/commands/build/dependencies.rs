@@ -42,6 +42,10 @@ impl Build<'_> {
             locked: settings.locked.unwrap_or(false),
             ..Request::default()
         };
+        if self.own_lock.is_some() {
+            // It was made for those that are asked for, and has nothing else.
+            (request.extras, request.groups) = Default::default();
+        }
         match &requirements.source {
             RequirementSource::Lock(path) => request.lock = Some(path.clone()),
             RequirementSource::Files(files) => request.requirements.clone_from(files),

@@ -4,7 +4,9 @@ mod app;
 mod compile;
 mod dependencies;
 mod gate;
+pub mod lock;
 mod outputs;
+mod own_lock;
 mod plan;
 mod run;
 mod shared_cache;
@@ -17,6 +19,7 @@ use anyhow::Context as _;
 
 use super::destination::Destination;
 use super::report::{PlatformReport, Report};
+use crate::base::LockedBase;
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::image::{Closure, Image, Index, LayerKind, Record, assemble, record};
@@ -30,6 +33,7 @@ use crate::source::Keep;
 use crate::store::Store;
 use crate::tools::Tools;
 use outputs::{destinations, keep};
+use own_lock::OwnLock;
 pub use plan::{Plan, plans};
 use shared_cache::SharedCache;
 use timing::Timings;
@@ -68,6 +72,10 @@ struct Build<'a> {
     outputs: Vec<PathBuf>,
     /// What becomes of what is downloaded of the base.
     keep: Keep,
+    /// The lock that `pyoci lock` made.
+    own_lock: Option<OwnLock>,
+    /// The base that it holds fast.
+    locked_base: Option<LockedBase>,
     /// Whether decisions are only explained: then nothing of the project is run, not even its build backend.
     explains: bool,
 }
@@ -141,6 +149,7 @@ impl<'a> Build<'a> {
         environment: &'a Environment,
         progress: &'a Progress,
     ) -> anyhow::Result<Self> {
+        let own_lock = OwnLock::of(&project, environment)?;
         let offline = project.settings.offline.unwrap_or(false);
         let registries = registry::Settings {
             offline,
@@ -169,6 +178,10 @@ impl<'a> Build<'a> {
                 .chain(order.files.paths())
                 .cloned()
                 .collect(),
+            locked_base: own_lock
+                .as_ref()
+                .and_then(|lock| lock.base_for(&project, progress)),
+            own_lock,
             project,
             explains: false,
         };

@@ -91,7 +91,11 @@ impl Build<'_> {
     }
 
     /// The base that was asked for, else the one whose Python fits the project; and why.
-    fn base_reference(&self) -> anyhow::Result<(ImageReference, String)> {
+    pub(super) fn base_reference(&self) -> anyhow::Result<(ImageReference, String)> {
+        if let (Some(_), Some(base)) = (&self.own_lock, &self.locked_base) {
+            let reason = format!("locked in {}", self.lock_name());
+            return Ok((self.anchored(&base.reference)?, reason));
+        }
         if let Some(reference) = &self.project.settings.base {
             return Ok((self.anchored(reference)?, "as asked for".to_owned()));
         }
@@ -115,16 +119,22 @@ impl Build<'_> {
         Ok(reference)
     }
 
-    fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {
+    pub(super) fn base(&self, reference: &ImageReference, platform: Platform) -> anyhow::Result<Base> {
+        crate::commands::base::load(reference, platform, &self.asked_base(), &self.tools())
+    }
+
+    /// How bases are loaded.
+    pub(super) fn asked_base(&self) -> crate::commands::base::Asked<'_> {
         let settings = &self.project.settings;
-        let asked = crate::commands::base::Asked {
+        crate::commands::base::Asked {
             mirror: settings.debian_mirror.as_deref(),
+            snapshot: settings.debian_snapshot.as_deref(),
+            locked: self.locked_base.as_ref().map(|base| &base.content),
             offline: settings.offline.unwrap_or(false),
             upgrade: self.upgrade,
             mtime: self.layers.mtime,
             threads: self.layers.threads,
             keep: self.keep,
-        };
-        crate::commands::base::load(reference, platform, &asked, &self.tools())
+        }
     }
 }

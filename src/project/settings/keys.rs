@@ -72,6 +72,7 @@ pub const KEYS: &[Key] = &[
     key("find-links", "find-links", Kind::List),
     key("no-index", "no-index", Kind::Boolean),
     key("trusted-host", "trusted-host", Kind::List),
+    key("debian-snapshot", "debian-snapshot", Kind::Text),
 ];
 
 impl Key {
@@ -155,6 +156,7 @@ impl Settings {
             "locked" => self.locked = Some(boolean(node)?),
             "offline" => self.offline = Some(boolean(node)?),
             "debian-mirror" => self.debian_mirror = Some(text(node)?),
+            "debian-snapshot" => self.debian_snapshot = Some(text(node)?),
             other => return Err(SettingError(format!("`{other}` is not a setting"))),
         }
         Ok(())

@@ -100,6 +100,8 @@ pub struct Settings {
     pub debian_mirror: Option<String>,
     /// Where packages are looked for.
     pub indexes: IndexSettings,
+    /// Where packages come from that the mirror no longer has.
+    pub debian_snapshot: Option<String>,
 }
 
 impl Settings {
@@ -229,6 +231,7 @@ impl Settings {
             offline: self.offline.or(below.offline),
             debian_mirror: self.debian_mirror.or(below.debian_mirror),
             indexes: self.indexes.over(below.indexes),
+            debian_snapshot: self.debian_snapshot.or(below.debian_snapshot),
         }
     }
 }
@@ -299,6 +302,7 @@ mod tests {
             locked = true
             offline = true
             debian-mirror = "http://deb.example"
+            debian-snapshot = "http://snapshot.example"
         "#;
         let document = Document::parse(Path::new("/p/pyproject.toml"), text).unwrap();
         let named = document.get(&["tool", "pyoci"]).unwrap().table().unwrap().len();
