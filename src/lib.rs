@@ -7,7 +7,7 @@
 //! | 0 | [`digest`] [`platform`] [`reference`](mod@reference) [`paths`]: values that parse once and cannot be wrong after; [`environment`] [`progress`] [`parallel`] [`secrets`] |
 //! | 1 | [`blob`]: bytes that can be opened again, and descriptors of them |
 //! | 2 | [`tree`]: sorted paths to entries |
-//! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob; [`wheel`]: wheel file to tree |
+//! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob, [`native`]: what its shared objects need; [`wheel`]: wheel file to tree |
 //! | 4 | [`image`]: base and layers to image, pure |
 //! | 5 | [`http`], [`store`], [`registry`], then [`tools`], then [`source`], [`debian`], [`lock`], [`bytecode`] |
 //! | 6 | [`base`], [`sink`], [`project`] |
@@ -26,6 +26,7 @@ pub mod http;
 pub mod image;
 pub mod layer;
 pub mod lock;
+pub mod native;
 pub mod parallel;
 pub mod paths;
 pub mod platform;

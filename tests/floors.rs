@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 15] = [
     &["blob"],
     &["tree"],
     &["python"],
-    &["layer", "wheel"],
+    &["layer", "native", "wheel"],
     &["image"],
     &["http"],
     &["store"],

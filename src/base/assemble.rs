@@ -55,7 +55,8 @@ pub fn packages(
     Ok(archives.resolve(&recipe.wanted, platform.architecture, options.reuse)?)
 }
 
-fn archives<'a>(tools: &'a Tools, options: &Options) -> Result<Archives<'a>, Error> {
+/// The archives that packages come from.
+pub(super) fn archives<'a>(tools: &'a Tools, options: &Options) -> Result<Archives<'a>, Error> {
     Ok(Archives {
         mirrors: options.mirrors.clone(),
         keyring: match &options.keyring {

@@ -19,6 +19,15 @@ pub enum Error {
     /// The packages of the recipe.
     #[error("the base's packages could not be had")]
     Debian(#[from] debian::Error),
+    /// Debian packages over something else.
+    #[error("the base {0} is not Debian, or has no list of its packages: none can be added")]
+    NotDebian(String),
+    /// A Debian release that no recipe is of.
+    #[error("no recipe is of Debian {0}: its packages cannot be added")]
+    UnknownDebian(String),
+    /// What packages lack could not be added.
+    #[error("the added packages could not be completed")]
+    Packages(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What packages lack could not be added.
     #[error("the base of recipe {recipe} could not be completed")]
     Finish {
@@ -65,6 +74,9 @@ impl Error {
             Self::NoDefault(_) => Some("name one with --base".to_owned()),
             Self::NotLocked { .. } => {
                 Some("put the locked image back, or run `pyoci lock --upgrade`".to_owned())
+            }
+            Self::NotDebian(_) | Self::UnknownDebian(_) => {
+                Some("take a recipe as the base, or a base that has the libraries".to_owned())
             }
             Self::Recipe(e) => e.hint(),
             Self::Debian(e) => e.hint(),

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use super::elf::Elf;
+use super::inventory;
 use crate::layer::{Layer, decompress};
+use crate::native::Elf;
 use crate::paths::TreePath;
 
 /// What is at a path of a base.
@@ -28,7 +29,9 @@ pub struct Noted {
     /// The text of a small file that is of interest.
     pub text: Option<String>,
     /// What a program or library of interest says of itself.
-    pub program: Option<Program>,
+    pub program: Option<Box<Program>>,
+    /// What a shared library says of itself.
+    pub library: Option<Box<Elf>>,
 }
 
 /// A program or library that tells which Python or libc there is.
@@ -45,6 +48,9 @@ pub struct Program {
 /// Nothing of interest is larger.
 const PROGRAM_LIMIT: u64 = 128 << 20;
 const TEXT_LIMIT: u64 = 1 << 20;
+/// Lists of packages may be longer, and libraries that are larger are known by their names.
+const STATUS_LIMIT: u64 = 64 << 20;
+const LIBRARY_LIMIT: u64 = 32 << 20;
 /// More entries than any real base has: memory stays bounded.
 const ENTRIES_LIMIT: usize = 4_000_000;
 
@@ -75,6 +81,20 @@ impl Files {
     /// All paths.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Found)> {
         self.entries.iter()
+    }
+
+    /// All paths below a directory.
+    pub fn below(&self, directory: &TreePath) -> impl Iterator<Item = (&TreePath, &Found)> {
+        let prefix = format!("{directory}/");
+        let from = std::ops::Bound::Excluded(directory.clone());
+        let following = self.entries.range((from, std::ops::Bound::Unbounded));
+        // Names that begin with the directory's and go on otherwise may be between.
+        following
+            .take_while({
+                let directory = directory.to_string();
+                move |(path, _)| path.as_str().starts_with(&directory)
+            })
+            .filter(move |(path, _)| path.as_str().starts_with(&prefix))
     }
 
     /// The place of a path once all links in it are followed, those at its end included; `None` if there is nothing.
@@ -218,7 +238,8 @@ fn note(path: &TreePath, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<No
         ..Noted::default()
     };
     let (name, size) = (path.file_name(), entry.size());
-    if (path.as_str() == "etc/passwd" || name == "patchlevel.h") && size <= TEXT_LIMIT {
+    let status = inventory::is_status(path.as_str()) && size <= STATUS_LIMIT;
+    if status || (is_text(path) && size <= TEXT_LIMIT) {
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
         noted.text = Some(String::from_utf8_lossy(&bytes).into_owned());
@@ -227,13 +248,34 @@ fn note(path: &TreePath, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<No
     if telling.iter().any(|t| name.starts_with(t)) && size <= PROGRAM_LIMIT {
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
-        noted.program = Elf::read(&bytes).map(|elf| Program {
-            elf,
-            versions: versions(&bytes),
-            glibc: glibc(&bytes),
+        noted.program = Elf::read(&bytes).map(|elf| {
+            Box::new(Program {
+                elf,
+                versions: versions(&bytes),
+                glibc: glibc(&bytes),
+            })
         });
+        noted.library = noted
+            .program
+            .as_ref()
+            .map(|program| Box::new(program.elf.clone()));
+    } else if inventory::is_library(name) && size <= LIBRARY_LIMIT {
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        noted.library = Elf::read(&bytes).map(Box::new);
     }
     Ok(noted)
+}
+
+/// Whether a small file is of interest as a whole.
+fn is_text(path: &TreePath) -> bool {
+    let text = path.as_str();
+    matches!(
+        text,
+        "etc/passwd" | "etc/os-release" | "usr/lib/os-release" | "etc/ld.so.conf"
+    ) || text.starts_with("etc/ld.so.conf.d/")
+        || text.starts_with("etc/ld-musl-")
+        || path.file_name() == "patchlevel.h"
 }
 
 /// Texts of the form `1.2.3`, up to a NUL or a space: C programs keep their versions so.

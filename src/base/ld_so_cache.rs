@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::elf::Elf;
+use crate::native::{Elf, Provided};
 use crate::platform::Architecture;
 use crate::tree::{Kind, Tree};
 
@@ -42,6 +42,29 @@ pub fn ld_so_cache(tree: &Tree, architecture: Architecture) -> std::io::Result<V
         seen.push(place);
     }
     // The loader's binary search wants descending order; of one name the directory that comes first stays first.
+    entries.sort_by(|(one, _), (other, _)| compare(other, one));
+    Ok(encode(&entries, flags(architecture)))
+}
+
+/// The cache for a base and the libraries of a tree that is laid over it.
+pub fn extended_cache(tree: &Tree, below: &Provided, architecture: Architecture) -> std::io::Result<Vec<u8>> {
+    let mut entries = Vec::new();
+    let mut seen = Vec::new();
+    for directory in directories(tree, architecture) {
+        let place = physical(&directory);
+        if !seen.contains(&place) {
+            for soname in libraries(tree, &place, architecture)? {
+                entries.push((soname.clone(), format!("/{directory}/{soname}")));
+            }
+            seen.push(place);
+        }
+    }
+    // The base's own come after: what is added may be in front of them, as a newer package would be.
+    for library in &below.libraries {
+        if !entries.iter().any(|(_, path)| *path == library.path) {
+            entries.push((library.soname.clone(), library.path.clone()));
+        }
+    }
     entries.sort_by(|(one, _), (other, _)| compare(other, one));
     Ok(encode(&entries, flags(architecture)))
 }

@@ -3,12 +3,13 @@
 mod assemble;
 mod carried;
 mod choose;
-mod elf;
 mod error;
 mod files;
 mod finish;
+mod inventory;
 mod ld_so_cache;
 mod locked;
+mod packages;
 mod recipe;
 mod target;
 
@@ -22,7 +23,9 @@ use crate::tools::Tools;
 
 pub use choose::{Wish, default_for};
 pub use error::Error;
+pub use inventory::{InstalledPackage, Inventory, inventory};
 pub use locked::{LockedBase, LockedBaseError, LockedContent};
+pub use packages::{Added, add_packages, packages_of};
 pub use recipe::{Recipe, names as recipe_names};
 pub use target::TargetError;
 

@@ -96,6 +96,8 @@ pub fn findings(
         return Ok(findings);
     }
     let files = Files::read(layers).map_err(Error::Layer)?;
+    // What the native libraries are compared with is in the same bytes: they are read once.
+    super::inventory::remember(&files, layers, config, platform, store)?;
     let findings = Findings {
         target: target(&files, &path, platform)?,
         directory_links: directory_links(&files),

@@ -9,7 +9,7 @@ use super::lock_args::LockArgs;
 use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::platform::Platform;
-use crate::project::settings::{self, BaseBlobs, Port, Settings};
+use crate::project::settings::{self, BaseBlobs, Layers, Port, Settings};
 use crate::python::{ExtraName, GroupName};
 use crate::reference::RegistryReference;
 use crate::registry;
@@ -212,6 +212,20 @@ pub struct BuildArgs {
     /// Use the cache only, no network
     #[arg(long, help_heading = "Dependencies")]
     pub offline: bool,
+    /// How the dependencies are divided into layers [default: single] [possible values: single, large, groups]
+    #[arg(long, value_name = "MODE", value_parser = settings::layers, help_heading = "Dependencies")]
+    pub layers: Option<Layers>,
+    /// Debian package to add to the base, with what it needs, e.g. libgomp1; can be repeated
+    #[arg(
+        long = "package",
+        alias = "packages",
+        value_name = "NAME",
+        help_heading = "Base"
+    )]
+    pub packages: Vec<String>,
+    /// Fail if a native library is missing, instead of warning
+    #[arg(long, help_heading = "Dependencies")]
+    pub strict: bool,
     /// Leave files of the dependencies out by pattern; can be repeated
     #[arg(long, value_name = "GLOB", help_heading = "Dependencies")]
     pub exclude: Vec<String>,
@@ -444,6 +458,9 @@ impl BuildArgs {
             workdir: self.workdir.clone(),
             compression: self.compression,
             compile: said(self.compile),
+            layers: self.layers.clone(),
+            packages: self.packages.clone(),
+            strict: said(self.strict),
             exclude: self.exclude.clone(),
             tags: self.tag.clone(),
             outputs: self.output.clone(),

@@ -78,7 +78,8 @@ pub fn recipe_packages(
     Ok(base::recipe_packages(recipe, platform, tools, &options)?)
 }
 
-fn options(platform: Platform, asked: &Asked) -> anyhow::Result<base::Options> {
+/// How Debian packages are come by, and what becomes of downloads.
+pub fn options(platform: Platform, asked: &Asked) -> anyhow::Result<base::Options> {
     let url = |text: &str, what: &str| {
         text.parse::<url::Url>()
             .with_context(|| format!("`{text}` is not the URL of {what}"))
@@ -123,4 +124,34 @@ pub fn source_date_epoch(environment: &Environment) -> Result<u64, Error> {
         name: NAME,
         value: value.to_owned(),
     })
+}
+
+/// Adds Debian packages to a base; `None` if it has them all.
+pub fn add_packages(
+    reference: &ImageReference,
+    base: &Base,
+    packages: &[String],
+    asked: &Asked,
+    tools: &Tools,
+) -> anyhow::Result<Option<base::Added>> {
+    let mut options = options(base.platform, asked)?;
+    // A list of the base is not one of what is added to it.
+    options.packages = None;
+    let added = base::add_packages(reference, base, packages, tools, &options)
+        .with_context(|| format!("cannot add {} to the base", packages.join(", ")))?;
+    let detail = match &added {
+        Some(added) => {
+            let size = added.layer.blob.descriptor.size;
+            let names: Vec<_> = added
+                .list
+                .packages()
+                .iter()
+                .map(|package| package.name.as_str())
+                .collect();
+            format!("{}, {}", names.join(", "), indicatif::DecimalBytes(size))
+        }
+        None => format!("{}: the base has them", packages.join(", ")),
+    };
+    tools.progress.done("Packages", detail);
+    Ok(added)
 }

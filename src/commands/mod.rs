@@ -66,6 +66,19 @@ pub enum Error {
     /// One platform was asked for twice.
     #[error("platform {0} is given twice")]
     PlatformTwice(crate::platform::Platform),
+    /// A package that two layers claim.
+    #[error("layers: {package} is in `{first}` and in `{second}`")]
+    TwoLayers {
+        /// The package.
+        package: String,
+        /// A layer whose patterns fit it.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// Native libraries that nobody provides, and `--strict`.
+    #[error("{} {}", .0, if *.0 == 1 { "native library is missing" } else { "native libraries are missing" })]
+    Native(usize),
     /// A pattern of `exclude` that is none.
     #[error("exclude: `{pattern}` is not a pattern: {problem}")]
     Exclude {
@@ -104,6 +117,10 @@ impl Error {
             Self::LockName(_) => Some("pyoci lock -o pylock.prod.toml".to_owned()),
             Self::ForeignLock { .. } => Some("write another one (-o pylock.image.toml), or remove it first".to_owned()),
             Self::NoLock(_) => Some("make it: pyoci lock".to_owned()),
+            Self::TwoLayers { .. } => Some("name the package itself in one of them".to_owned()),
+            Self::Native(_) => {
+                Some("the warnings say which: add packages with --package, or leave --strict out".to_owned())
+            }
             Self::NoEngine => Some("write an archive: -o docker-archive:image.tar".to_owned()),
             _ => None,
         }

@@ -98,11 +98,15 @@ fn rebased(
         let note = "byte-code of the standard library was the old base's: left out, build again to have it";
         tools.progress.warn(note);
     }
+    let packages = match &record.packages[..] {
+        [] => None,
+        packages => super::base::add_packages(reference, &base, packages, asked, tools)?,
+    };
     let built = Built {
         manifest: &image.manifest,
         config: &image.config,
         layers: &image.layers,
     };
-    crate::image::rebase(built, &record, &base)
+    crate::image::rebase(built, &record, &base, packages.map(|added| added.layer))
         .with_context(|| format!("{} cannot be put on {reference}", source.place()))
 }

@@ -37,8 +37,10 @@ pub struct PlatformReport {
     pub python: String,
     /// The layers of the base, the dependencies, the app, in this order.
     pub layers: Vec<(LayerKind, Layer)>,
-    /// Name and version of each package in the dependencies layer.
-    pub packages: Vec<(String, String)>,
+    /// Name and version of each package in each layer of dependencies, in their order.
+    pub packages: Vec<Vec<(String, String)>>,
+    /// Name and version of each Debian package that was added to the base.
+    pub debian: Vec<(String, String)>,
     /// The start command.
     pub command: Vec<String>,
     /// Why it is this one.
@@ -51,6 +53,7 @@ pub struct PlatformReport {
 fn kind_name(kind: LayerKind) -> &'static str {
     match kind {
         LayerKind::Base => "base",
+        LayerKind::Packages => "packages",
         LayerKind::StandardLibrary => "standard-library",
         LayerKind::Dependencies => "dependencies",
         LayerKind::App => "app",
@@ -86,11 +89,11 @@ pub(super) fn digest_lines(digest: &Digest, written: &[Written]) -> Vec<String> 
 
 impl PlatformReport {
     fn json(&self) -> Value {
-        let packages: Vec<_> = self
-            .packages
-            .iter()
-            .map(|(name, version)| json!({ "name": name, "version": version }))
-            .collect();
+        let listed = |packages: &[(String, String)]| {
+            let package = |(name, version): &(String, String)| json!({ "name": name, "version": version });
+            Value::Array(packages.iter().map(package).collect())
+        };
+        let mut packages = self.packages.iter();
         let layer = |(kind, layer): &(LayerKind, Layer)| {
             let descriptor = &layer.blob.descriptor;
             let mut value = json!({
@@ -100,8 +103,12 @@ impl PlatformReport {
                 "diffId": layer.diff_id,
                 "size": descriptor.size,
             });
-            if *kind == LayerKind::Dependencies {
-                value["packages"] = json!(packages);
+            match kind {
+                LayerKind::Dependencies => {
+                    value["packages"] = listed(packages.next().map_or(&[], Vec::as_slice));
+                }
+                LayerKind::Packages => value["packages"] = listed(&self.debian),
+                _ => {}
             }
             value
         };

@@ -19,6 +19,16 @@ pub enum Error {
         /// Who needs it: a package or `the recipe`.
         by: String,
     },
+    /// The base has an older version than is needed.
+    #[error("{by} needs {relation}, and the base has version {installed} of it")]
+    Older {
+        /// The relation with its alternatives.
+        relation: String,
+        /// Who needs it.
+        by: String,
+        /// The version that is installed.
+        installed: String,
+    },
     /// Two packages of the closure exclude each other.
     #[error("{package} cannot be beside {other} (it conflicts with {relation})")]
     Conflict {
@@ -38,15 +48,27 @@ pub enum Error {
 ///
 /// Packages named in `excluded` count as there and are never taken: what only maintainer scripts use, which do not run.
 /// Alternatives are tried in their order; one that is already chosen wins, as apt does.
-pub fn closure(index: &Index, wanted: &[String], excluded: &BTreeSet<String>) -> Result<Vec<Package>, Error> {
+/// What is installed already is not among them, and must be new enough.
+pub fn closure(
+    index: &Index,
+    wanted: &[String],
+    excluded: &BTreeSet<String>,
+    installed: &[Package],
+) -> Result<Vec<Package>, Error> {
     let mut chosen: BTreeMap<String, Package> = BTreeMap::new();
     let mut open = VecDeque::new();
+    let wanting = if installed.is_empty() {
+        "the recipe"
+    } else {
+        "the project"
+    };
     for text in wanted {
         let relation = Relation::parse(text).map_err(Error::Name)?;
-        open.push_back((vec![relation], "the recipe".to_owned()));
+        open.push_back((vec![relation], wanting.to_owned()));
     }
     while let Some((alternatives, by)) = open.pop_front() {
-        let there = |r: &Relation| excluded.contains(&r.name) || chosen.values().any(|p| p.satisfies(r));
+        let all = chosen.values().chain(installed);
+        let there = |r: &Relation| excluded.contains(&r.name) || all.clone().any(|p| p.satisfies(r));
         if alternatives.iter().any(there) {
             continue;
         }
@@ -58,6 +80,13 @@ pub fn closure(index: &Index, wanted: &[String], excluded: &BTreeSet<String>) ->
             by: by.clone(),
         };
         let package = found.ok_or_else(missing)?;
+        if let Some(old) = installed.iter().find(|p| p.name == package.name) {
+            return Err(Error::Older {
+                relation: join(&alternatives),
+                by,
+                installed: old.version.to_string(),
+            });
+        }
         let groups = package.depends()?;
         open.extend(groups.into_iter().map(|group| (group, package.name.clone())));
         if chosen.insert(package.name.clone(), package).is_some() {
@@ -65,16 +94,17 @@ pub fn closure(index: &Index, wanted: &[String], excluded: &BTreeSet<String>) ->
             return Err(missing());
         }
     }
-    check_conflicts(&chosen)?;
+    check_conflicts(&chosen, installed)?;
     Ok(chosen.into_values().collect())
 }
 
-fn check_conflicts(chosen: &BTreeMap<String, Package>) -> Result<(), Error> {
+fn check_conflicts(chosen: &BTreeMap<String, Package>, installed: &[Package]) -> Result<(), Error> {
     for package in chosen.values() {
         for relation in package.conflicts()?.iter().flatten() {
             // > a package may conflict with what it provides itself: it then excludes the other providers (Policy 7.6.2)
             let other = chosen
                 .values()
+                .chain(installed)
                 .find(|p| p.name != package.name && p.satisfies(relation));
             if let Some(other) = other {
                 return Err(Error::Conflict {
@@ -119,7 +149,7 @@ mod tests {
     fn names(index: &Index, wanted: &[&str], excluded: &[&str]) -> Result<Vec<String>, Error> {
         let wanted: Vec<_> = wanted.iter().map(ToString::to_string).collect();
         let excluded = excluded.iter().map(ToString::to_string).collect();
-        let closure = closure(index, &wanted, &excluded)?;
+        let closure = closure(index, &wanted, &excluded, &[])?;
         Ok(closure
             .iter()
             .map(|p| format!("{}={}", p.name, p.version))
@@ -172,6 +202,32 @@ Package: a-provider\nVersion: 1\nProvides: virtual, other\nConflicts: other, b-p
             error.to_string(),
             "nothing satisfies virtual (>= 4), which the recipe needs"
         );
+    }
+
+    #[test]
+    fn what_is_installed_is_not_taken_again_and_must_be_new_enough() {
+        let installed = |text: &str| -> Vec<Package> {
+            let packages = text.split(' ').map(|t| t.split_once('=').unwrap());
+            packages
+                .map(|(name, version)| Package::installed(name, version, "").unwrap())
+                .collect()
+        };
+        let over = |there: &str| {
+            let wanted = ["app".to_owned()];
+            let none = BTreeSet::new();
+            closure(&index(INDEX), &wanted, &none, &installed(there))
+        };
+        let names: Vec<_> = over("base=1 lib=3")
+            .unwrap()
+            .into_iter()
+            .map(|p| p.name)
+            .collect();
+        assert_eq!(names, ["app", "mailer"]);
+        assert_eq!(
+            over("lib=1").unwrap_err().to_string(),
+            "app needs lib (>= 2), and the base has version 1 of it"
+        );
+        assert!(over("app=1").unwrap().is_empty());
     }
 
     #[test]

@@ -83,6 +83,15 @@ pub enum Error {
         #[source]
         source: packages::Error,
     },
+    /// The list of files cannot be read.
+    #[error("list of files of suite {suite}")]
+    Contents {
+        /// The suite.
+        suite: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file in the cache could not be opened.
     #[error("cannot open {what}")]
     Open {
@@ -139,6 +148,9 @@ impl Error {
             }
             Self::Release { source: release::Error::Signature(_), .. } => {
                 Some("do not use this mirror: only what Debian's archive keys have signed is taken".to_owned())
+            }
+            Self::Closure(closure::Error::Older { .. }) => {
+                Some("take the base of today: --pull".to_owned())
             }
             Self::FileConflict { .. } => Some("leave one of the packages out of the recipe".to_owned()),
             _ => None,

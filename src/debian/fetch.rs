@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::closure::closure;
 use super::list::{ListedPackage, PackageList};
 use super::packages::Index;
+use super::packages::Package;
 use super::release::Release;
 use super::{Error, Keyring, Mirrors, Suite, Wanted};
 use crate::digest::Digest;
@@ -64,9 +65,30 @@ impl Archives<'_> {
         architecture: Architecture,
         reuse: Reuse,
     ) -> Result<PackageList, Error> {
-        let key = Self::list_key(wanted, architecture, Some(self.mirrors.debian.as_str()));
+        self.resolve_over(wanted, &[], architecture, reuse)
+    }
+
+    /// The packages that are wanted and all they need, but for those that are installed.
+    pub fn resolve_over(
+        &self,
+        wanted: &Wanted,
+        installed: &[Package],
+        architecture: Architecture,
+        reuse: Reuse,
+    ) -> Result<PackageList, Error> {
+        let over: Vec<_> = installed
+            .iter()
+            .map(|p| format!("{} {}", p.name, p.version))
+            .collect();
+        let over = (!over.is_empty()).then(|| Digest::of(over.join("\n").as_bytes()));
+        let key = Self::list_key(
+            wanted,
+            over.as_ref(),
+            architecture,
+            Some(self.mirrors.debian.as_str()),
+        );
         // The same question whichever mirror answers it: better the answer of today from another than none.
-        let elsewhere = Self::list_key(wanted, architecture, None);
+        let elsewhere = Self::list_key(wanted, over.as_ref(), architecture, None);
         let fresh = |remembered: &Remembered| {
             remembered.at <= self.now && self.now - remembered.at < LIST_AGE && reuse == Reuse::Day
         };
@@ -75,7 +97,7 @@ impl Archives<'_> {
         {
             return Ok(remembered.list);
         }
-        let list = match self.ask(wanted, architecture) {
+        let list = match self.ask(wanted, installed, architecture) {
             Ok(list) => list,
             Err(error) => {
                 let Some(remembered) = self.remembered(&elsewhere).filter(fresh) else {
@@ -102,15 +124,28 @@ impl Archives<'_> {
         serde_json::from_slice(&note).ok()
     }
 
-    fn list_key(wanted: &Wanted, architecture: Architecture, mirror: Option<&str>) -> Digest {
-        let question = serde_json::json!({
+    fn list_key(
+        wanted: &Wanted,
+        over: Option<&Digest>,
+        architecture: Architecture,
+        mirror: Option<&str>,
+    ) -> Digest {
+        let mut question = serde_json::json!({
             "what": "debian package list", "version": 1, "wanted": wanted, "architecture": architecture.oci(),
             "mirror": mirror,
         });
+        if let Some(over) = over {
+            question["over"] = serde_json::json!(over);
+        }
         Digest::of(question.to_string().as_bytes())
     }
 
-    fn ask(&self, wanted: &Wanted, architecture: Architecture) -> Result<PackageList, Error> {
+    fn ask(
+        &self,
+        wanted: &Wanted,
+        installed: &[Package],
+        architecture: Architecture,
+    ) -> Result<PackageList, Error> {
         let mut index = Index::default();
         for suite in &wanted.suites {
             let release = self.release(suite)?;
@@ -122,13 +157,13 @@ impl Archives<'_> {
             "Debian offers {} packages for {architecture}",
             index.count()
         ));
-        let packages = closure(&index, &wanted.packages, &wanted.exclude)?;
+        let packages = closure(&index, &wanted.packages, &wanted.exclude, installed)?;
         Ok(PackageList::new(
             packages.iter().map(ListedPackage::from).collect(),
         ))
     }
 
-    fn release(&self, suite: &Suite) -> Result<Release, Error> {
+    pub(super) fn release(&self, suite: &Suite) -> Result<Release, Error> {
         let url = self.url(&suite.archive, &format!("dists/{}/InRelease", suite.name))?;
         let download = |source| Error::Download {
             what: format!("the release file of {}", suite.name),
@@ -190,7 +225,7 @@ impl Archives<'_> {
     }
 
     /// The verified index file, asked for by hash where the mirror offers that, else by name.
-    fn index_file(
+    pub(super) fn index_file(
         &self,
         suite: &Suite,
         release: &Release,

@@ -1,6 +1,7 @@
 //! Debian archives: signed release files, package indexes, dependency closure, `.deb` files as trees. Nothing is run.
 
 mod closure;
+mod contents;
 mod deb;
 mod deb822;
 mod error;
@@ -23,6 +24,7 @@ pub use deb822::{Stanza, Stanzas};
 pub use error::Error;
 pub use fetch::{Archives, Reuse};
 pub use list::{ListedPackage, ListedPackageError, PackageList};
+pub use packages::Package;
 pub use signature::{Error as SignatureError, Keyring};
 pub use snapshot::DEFAULT_SNAPSHOT;
 pub use unpack::Unpacked;

@@ -108,6 +108,26 @@ impl Package {
         })
     }
 
+    /// A package that is installed, as its control data have it: it satisfies relations and is never fetched.
+    pub fn installed(name: &str, version: &str, provides: &str) -> Option<Self> {
+        Some(Self {
+            name: name.to_owned(),
+            version: Version::parse(version)?,
+            architecture: String::new(),
+            filename: String::new(),
+            size: 0,
+            sha256: Digest::of(b""),
+            archive: String::new(),
+            depends: String::new(),
+            conflicts: String::new(),
+            provides: relation::parse_all(provides)
+                .ok()?
+                .into_iter()
+                .flatten()
+                .collect(),
+        })
+    }
+
     /// What it needs: `Pre-Depends` and `Depends`.
     pub fn depends(&self) -> Result<Vec<Vec<Relation>>, Error> {
         self.relations(&self.depends)

@@ -63,8 +63,9 @@ pub enum Misfit {
 }
 
 /// Puts the layers of an image on a new base. The result is the image that a build on that base would have given.
-/// Byte-code of the old base's standard library is left out: it belongs to that base.
-pub fn rebase(built: Built, record: &Record, base: &Base) -> Result<Image, Error> {
+/// Byte-code of the old base's standard library is left out: it belongs to that base. So do Debian packages that were
+/// added to it: `packages` is the layer of the same over the new base, if it lacks any of them.
+pub fn rebase(built: Built, record: &Record, base: &Base, packages: Option<Layer>) -> Result<Image, Error> {
     fits(&record.target, &base.target)?;
     let count = record.layers.len();
     let own = built
@@ -75,11 +76,15 @@ pub fn rebase(built: Built, record: &Record, base: &Base) -> Result<Image, Error
     let added: Vec<_> = record.layers.iter().zip(&built.layers[own..]).collect();
     let kept = added
         .into_iter()
-        .filter(|(kind, _)| **kind != LayerKind::StandardLibrary);
-    let (kinds, layers): (Vec<_>, Vec<_>) = kept.map(|(kind, layer)| (*kind, layer.clone())).unzip();
+        .filter(|(kind, _)| !matches!(kind, LayerKind::StandardLibrary | LayerKind::Packages));
+    let kept = kept.map(|(kind, layer)| (*kind, layer.clone()));
+    let packages = packages.map(|layer| (LayerKind::Packages, layer));
+    let (kinds, layers): (Vec<_>, Vec<_>) = packages.into_iter().chain(kept).unzip();
     check_links(base)?;
     let mut run = run_of(built, record)?;
-    let record = Record::new(&run, &base.target, kinds);
+    let asked = record.packages.clone();
+    let mut record = Record::new(&run, &base.target, kinds);
+    record.packages = asked;
     run.labels
         .insert(super::record::LABEL.to_owned(), record.label()?);
     assemble(base, layers, &run, created(built.config)?)
@@ -219,7 +224,7 @@ mod tests {
             config: &config,
             layers: &image.layers,
         };
-        rebase(built, &Record::of(&config)?, base)
+        rebase(built, &Record::of(&config)?, base, None)
     }
 
     #[test]

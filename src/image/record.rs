@@ -17,6 +17,8 @@ pub const LABEL: &str = "io.pyoci.image";
 pub enum LayerKind {
     /// A layer of the base.
     Base,
+    /// Debian packages that were added to the base.
+    Packages,
     /// Byte-code of the base's standard library.
     StandardLibrary,
     /// The vendored dependencies.
@@ -40,6 +42,9 @@ pub struct Record {
     pub labels: BTreeSet<String>,
     /// Ports that were added to the base's.
     pub ports: BTreeSet<String>,
+    /// Debian packages that were asked for beside the base's: what they need is another question on another base.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
 }
 
 impl Record {
@@ -52,6 +57,7 @@ impl Record {
             env: run.env.keys().cloned().collect(),
             labels: run.labels.keys().filter(|name| *name != LABEL).cloned().collect(),
             ports: run.ports.clone(),
+            packages: Vec::new(),
         }
     }
 

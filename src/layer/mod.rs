@@ -21,7 +21,7 @@ use crate::paths::TreePath;
 
 pub use header::{file_header, file_padding};
 pub use read::{Found, FoundKind, LayerReader, compression, decompress};
-pub use write::{write, write_watched};
+pub use write::{write, write_seen, write_watched};
 
 /// The version of the byte format. It goes into the keys under which finished layers are kept: whatever changes a byte of
 /// any layer changes it.

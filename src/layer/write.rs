@@ -31,6 +31,17 @@ pub fn write_watched(
     watch: Option<Watch>,
     out: &mut dyn Write,
 ) -> Result<Written, Error> {
+    write_seen(tree, options, watch, out, &mut |_| {})
+}
+
+/// As [`write_watched`], and shows all bytes of the tar to `see`, in order.
+pub fn write_seen(
+    tree: &Tree,
+    options: &Options,
+    watch: Option<Watch>,
+    out: &mut dyn Write,
+    see: &mut dyn FnMut(&[u8]),
+) -> Result<Written, Error> {
     let jobs = plan::jobs(tree, options.compression.rules());
     let queue = Queue::new(jobs.len());
     let spare = Spare::default();
@@ -38,7 +49,7 @@ pub fn write_watched(
         for _ in 0..options.threads.clamp(1, MOST_THREADS.min(jobs.len())) {
             scope.spawn(|| work::run(&queue, &spare, &jobs, *options));
         }
-        let result = Writer::new(options, watch, out).and_then(|writer| writer.write(&queue, &spare));
+        let result = Writer::new(options, watch, out, see).and_then(|writer| writer.write(&queue, &spare));
         let result = result.map_err(|stop| match stop {
             Ended::Failed(error) => error,
             Ended::Leak(hit) => {
@@ -83,6 +94,7 @@ struct Writer<'o, 't> {
     options: &'o Options,
     watch: Option<Watch>,
     out: &'o mut dyn Write,
+    see: &'o mut dyn FnMut(&[u8]),
     diff_id: Hasher,
     digest: Hasher,
     tar_size: u64,
@@ -92,11 +104,17 @@ struct Writer<'o, 't> {
 }
 
 impl<'o, 't> Writer<'o, 't> {
-    fn new(options: &'o Options, watch: Option<Watch>, out: &'o mut dyn Write) -> Result<Self, Ended> {
+    fn new(
+        options: &'o Options,
+        watch: Option<Watch>,
+        out: &'o mut dyn Write,
+        see: &'o mut dyn FnMut(&[u8]),
+    ) -> Result<Self, Ended> {
         let mut writer = Self {
             options,
             watch,
             out,
+            see,
             diff_id: Hasher::sha256(),
             digest: Hasher::sha256(),
             tar_size: 0,
@@ -116,6 +134,7 @@ impl<'o, 't> Writer<'o, 't> {
                         return Err(Ended::Leak(hit));
                     }
                     self.diff_id.update(&tar);
+                    (self.see)(&tar);
                     self.tar_size += tar.len() as u64;
                     self.blob(&blob).map_err(Error::Write)?;
                     tar.clear();

@@ -36,6 +36,10 @@ pub struct Installed {
     pub tree: Tree,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// The file name of each file's wheel; of a file that several have, the first.
+    pub owners: BTreeMap<TreePath, String>,
+    /// How many files were left out because of `exclude`, and their bytes.
+    pub excluded: (usize, u64),
 }
 
 /// Installs wheels together. Their order does not matter.
@@ -46,21 +50,30 @@ pub fn install_all(wheels: &[Wheel], options: &InstallOptions<'_>) -> Result<Ins
     sorted.sort_by_key(|wheel| wheel.filename().to_string());
     let mut site = Site::default();
     let mut warnings = Vec::new();
+    let mut excluded = (0, 0);
     for wheel in sorted {
         warnings.extend(wheel.warnings.iter().cloned());
-        for (path, entry) in install(wheel, options)? {
+        for (path, entry) in install(wheel, options, &mut excluded)? {
             site.add(path, entry, wheel)?;
         }
     }
     let mut tree = Tree::new();
+    let mut owners = BTreeMap::new();
     for (path, entry) in site.tree {
+        let owner = site.owners.remove(&path);
         let path = options.prefix.join(path.as_str()).map_err(|source| Error::Path {
-            wheel: site.owners.get(&path).cloned().unwrap_or_default(),
+            wheel: owner.clone().unwrap_or_default(),
             source,
         })?;
+        owners.extend(owner.map(|owner| (path.clone(), owner)));
         tree.insert(path, entry)?;
     }
-    Ok(Installed { tree, warnings })
+    Ok(Installed {
+        tree,
+        warnings,
+        owners,
+        excluded,
+    })
 }
 
 /// All wheels' files, and whose each is.
@@ -151,12 +164,17 @@ fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// The files of one wheel where they are installed, relative to the prefix, with those that installing makes.
-fn install(wheel: &Wheel, options: &InstallOptions<'_>) -> Result<Vec<(TreePath, Entry)>, Error> {
+fn install(
+    wheel: &Wheel,
+    options: &InstallOptions<'_>,
+    excluded: &mut (usize, u64),
+) -> Result<Vec<(TreePath, Entry)>, Error> {
     let mut installing = Installing {
         wheel,
         options,
         files: Vec::new(),
         rows: BTreeMap::new(),
+        excluded,
     };
     for (path, file) in &wheel.files {
         installing.place(path, file)?;
@@ -174,6 +192,7 @@ struct Installing<'a> {
     options: &'a InstallOptions<'a>,
     files: Vec<(TreePath, Entry)>,
     rows: BTreeMap<String, Row>,
+    excluded: &'a mut (usize, u64),
 }
 
 impl Installing<'_> {
@@ -241,6 +260,8 @@ impl Installing<'_> {
 
     fn add(&mut self, path: TreePath, entry: Entry, row: Row) -> Result<(), Error> {
         if self.options.exclude.is_match(path.as_str()) {
+            self.excluded.0 += 1;
+            self.excluded.1 += entry.content().map_or(0, Content::size);
             return entry.content().map_or(Ok(()), |content| self.check(content));
         }
         self.rows.insert(path.to_string(), row);

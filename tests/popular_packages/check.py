@@ -30,6 +30,10 @@ GLIBC = {"3.13": 41, "3.11": 36}
 LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
+# Soname and Debian package of a library that the native-library check misses.
+MISSING = re.compile(r"^warning: .* needs? (\S+): no wheel has it, nor the base(?:; Debian's (\S+) does)?", re.MULTILINE)
+
+
 class Project:
     """One line of the list."""
 
@@ -78,6 +82,7 @@ def build(pyoci, project, directory):
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip())
     (report,) = json.loads(done.stdout)["platforms"]
+    report["missing"] = sorted(MISSING.findall(done.stderr))
     return report
 
 
@@ -170,6 +175,7 @@ def check(pyoci, work, project):
         report = build(pyoci, project, directory)
         ours, pins = read_layer(directory, report)
         result["packages"], result["files"] = len(pins), len(ours)
+        result["missing"] = report["missing"]
         result["pins"] = pins
         pip_install(project, pins, directory)
         result["differences"] = list(differences(read_pip(directory, project), ours))[:40]
@@ -194,7 +200,8 @@ def verdict(result):
     else:
         same = imports["failed with pip"].keys() >= imports["failed"].keys()
         words.append(("fails with pip too: " if same else "IMPORT FAILS: ") + json.dumps(imports["failed"]))
-    return " ".join(words + ["\n    " + line for line in result["differences"]])
+    lines = [f"lacks {soname} ({package or 'no Debian package'})" for soname, package in result["missing"]]
+    return " ".join(words + ["\n    " + line for line in lines + result["differences"]])
 
 
 def keep_base(pyoci, work, python):

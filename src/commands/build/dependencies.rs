@@ -1,26 +1,36 @@
-//! The dependencies layer: lock, wheels, tree, layer; found again by what went into it.
+//! The dependencies: lock, wheels, trees, layers; each found again by what went into it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-use super::Build;
-use super::app::over_base;
+use super::making::Making;
+use super::native::Verdict;
+use super::{Build, layers};
 use crate::bytecode::Maker;
 use crate::commands::Error;
 use crate::digest::Digest;
 use crate::image::Base;
 use crate::layer::{self, Compression, Layer};
-use crate::lock::{self, FetchedWheel, Request, Selected};
-use crate::parallel;
+use crate::lock::{self, Request, Selected};
 use crate::paths::TreePath;
+use crate::project::settings::Layers;
 use crate::project::{Packaging, Project, RequirementSource, runtime};
 use crate::python::Target;
 use crate::store::Store;
 use crate::tree::Tree;
-use crate::wheel::{self, InstallOptions, Wheel};
+use crate::wheel::{self, InstallOptions, Installed, Wheel};
+
+/// A layer of dependencies.
+#[derive(Clone, Debug)]
+pub(super) struct Vendored {
+    /// The layer.
+    pub layer: Layer,
+    /// Name and version of each package in it.
+    pub packages: Vec<(String, String)>,
+}
 
 impl Build<'_> {
     /// What is asked of the lock: what the project says, and the switches of this build.
@@ -85,59 +95,77 @@ impl Build<'_> {
         Ok(selected)
     }
 
-    /// The layer of the dependencies; none if there are none.
+    /// The layers of the dependencies, on a base to which Debian packages may have been added; none if there are none.
     pub(super) fn dependencies(
         &self,
         selected: &[Selected],
         request: &Request,
         base: &Base,
-    ) -> anyhow::Result<Option<Layer>> {
+        added: Option<&Layer>,
+    ) -> anyhow::Result<Vec<Vendored>> {
         if selected.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let maker = self.maker(base)?;
-        let created_by = "pyoci: dependencies";
-        let known: Option<Vec<Digest>> = selected.iter().map(Selected::identity).collect();
-        let key = known.map(|wheels| self.dependencies_key(&wheels, base, maker.as_ref()));
-        if let Some(layer) = key.as_ref().and_then(|key| self.store.layer(key, created_by)) {
-            self.check_kept(&layer)?;
-            self.progress.done(
-                "Dependencies",
-                format!("{}, {}, unchanged", packages(selected.len()), size_of(&layer)),
-            );
-            return Ok(Some(layer));
+        let mut making = Making {
+            build: self,
+            request,
+            base,
+            maker: self.maker(base)?,
+            fetched: BTreeMap::new(),
+        };
+        let layers = self.project.settings.layers.clone().unwrap_or_default();
+        if matches!(layers, Layers::Large | Layers::Groups) {
+            making.know_sizes(selected)?;
         }
-        let fetch = || lock::fetch_all(selected, &base.target, request, &self.tools());
-        let fetched = self.timings.step("fetch", "", fetch)?;
-        let key = key.unwrap_or_else(|| {
-            let identity = |f: &FetchedWheel| f.selected.identity().unwrap_or_else(|| f.digest.clone());
-            let wheels: Vec<Digest> = fetched.iter().map(identity).collect();
-            self.dependencies_key(&wheels, base, maker.as_ref())
-        });
-        let mut wheels = Vec::new();
-        let layer = self.layer((&key, created_by), &self.store, || {
-            let open = |file: &FetchedWheel| Wheel::open(&file.path, &file.file_name.to_string());
-            wheels = parallel::map(&fetched, self.layers.threads, open)?;
-            let tree = self.install(&wheels, &base.target)?;
-            let tree = match &maker {
-                Some(maker) => self.compiled(tree, maker)?,
-                None => tree,
-            };
-            over_base(tree, base)
-        });
-        // The layer's pipeline checks every file against RECORD and knows no wheels: find the one to name.
-        let layer = layer.map_err(|error| {
-            let fault = wheels.iter().find_map(|wheel| wheel.verify_record().err());
-            fault.map_or(error, Into::into)
-        })?;
-        self.progress.done(
-            "Dependencies",
-            format!("{}, {}", packages(selected.len()), size_of(&layer)),
-        );
-        Ok(Some(layer))
+        // The base's, the added packages', the byte-code's; the app's is counted where they are divided.
+        let below = base.layers.len() + usize::from(added.is_some()) + usize::from(making.maker.is_some());
+        let parts = layers::divide(selected, &layers, below, &self.store)?;
+        let keys = making.keys(&parts)?;
+        let found: Vec<_> = parts
+            .iter()
+            .zip(&keys)
+            .map(|(part, key)| self.store.layer(key, &part.created_by))
+            .collect();
+        let unchanged = found.iter().flatten().count();
+        found
+            .iter()
+            .flatten()
+            .try_for_each(|layer| self.check_kept(layer))?;
+        let verdict = Verdict::on(&keys, base, added);
+        let (made, verdict) = match verdict.remembered(&self.store) {
+            Some(known) if unchanged == parts.len() => (found.into_iter().flatten().collect(), known),
+            _ => {
+                let (made, facts) = making.make(&parts, &keys, found)?;
+                let step = || verdict.reach(&facts, self);
+                (made, self.timings.step("native libraries", "", step)?)
+            }
+        };
+        let size: u64 = made.iter().map(|layer: &Layer| layer.blob.descriptor.size).sum();
+        let mut line = format!("{}, {}", packages(selected.len()), indicatif::DecimalBytes(size));
+        match (made.len(), unchanged) {
+            (1, 1) => line += ", unchanged",
+            (1, _) => {}
+            (count, unchanged) => {
+                let _ = write!(line, " in {count} layers, {unchanged} unchanged");
+            }
+        }
+        self.progress.done("Dependencies", line);
+        verdict.tell(self)?;
+        Ok(made
+            .into_iter()
+            .zip(parts)
+            .map(|(layer, part)| Vendored {
+                layer,
+                packages: part
+                    .packages
+                    .iter()
+                    .map(|package| name_and_version(package))
+                    .collect(),
+            })
+            .collect())
     }
 
-    fn install(&self, wheels: &[Wheel], target: &Target) -> anyhow::Result<Tree> {
+    pub(super) fn install(&self, wheels: &[Wheel], target: &Target) -> anyhow::Result<Installed> {
         let prefix = TreePath::new(runtime::DEPENDENCIES.trim_start_matches('/'))?;
         let exclude = excluded(&self.project.settings.exclude)?;
         let options = InstallOptions {
@@ -147,14 +175,19 @@ impl Build<'_> {
             requested: &BTreeSet::new(),
         };
         let installed = wheel::install_all(wheels, &options)?;
-        for warning in installed.warnings {
-            self.progress.warn(warning);
+        for warning in &installed.warnings {
+            self.progress.warn(warning.clone());
         }
-        Ok(installed.tree)
+        Ok(installed)
     }
 
     /// Stands for everything that decides the bytes of the dependencies layer.
-    fn dependencies_key(&self, wheels: &[Digest], base: &Base, maker: Option<&Maker<'_>>) -> Digest {
+    pub(super) fn dependencies_key(
+        &self,
+        wheels: &[Digest],
+        base: &Base,
+        maker: Option<&Maker<'_>>,
+    ) -> Digest {
         let mut wheels: Vec<String> = wheels.iter().map(ToString::to_string).collect();
         wheels.sort();
         let mut inputs = wheels.join("\n");

@@ -4,9 +4,13 @@ mod app;
 mod compile;
 mod dependencies;
 mod gate;
+mod layers;
 pub mod lock;
+mod making;
+mod native;
 mod outputs;
 mod own_lock;
+mod packages;
 mod plan;
 mod run;
 mod shared_cache;
@@ -211,27 +215,41 @@ impl Build<'_> {
         } = plan;
         let platform = base.platform;
         let name = platform.to_string();
+        let added = self
+            .timings
+            .step("packages", &name, || self.packages(&plan.reference, &base))?;
         let library = self
             .timings
             .step("byte-code", &name, || self.standard_library(&base))?;
         let dependencies = self.timings.step("dependencies", &name, || {
-            self.dependencies(&selected, &request, &base)
+            self.dependencies(
+                &selected,
+                &request,
+                &base,
+                added.as_ref().map(|added| &added.layer),
+            )
         })?;
         let app = self.timings.step("app", &name, || {
             self.app(files, distribution.as_ref(), &start, &base)
         })?;
         let mut run = self.run(&base, distribution.as_ref(), &start, user);
-        let added = [
-            (LayerKind::StandardLibrary, library),
-            (LayerKind::Dependencies, dependencies),
-            (LayerKind::App, Some(app)),
-        ];
-        let added: Vec<_> = added
+        let packages = added
+            .iter()
+            .map(|added| (LayerKind::Packages, added.layer.clone()));
+        let library = library
             .into_iter()
-            .filter_map(|(kind, layer)| Some((kind, layer?)))
+            .map(|layer| (LayerKind::StandardLibrary, layer));
+        let vendored = dependencies
+            .iter()
+            .map(|d| (LayerKind::Dependencies, d.layer.clone()));
+        let ours: Vec<_> = packages
+            .chain(library)
+            .chain(vendored)
+            .chain([(LayerKind::App, app)])
             .collect();
-        let (kinds, layers) = added.iter().cloned().unzip();
-        let record = Record::new(&run, &base.target, kinds);
+        let (kinds, layers) = ours.iter().cloned().unzip();
+        let mut record = Record::new(&run, &base.target, kinds);
+        record.packages.clone_from(&self.project.settings.packages);
         run.labels.insert(record::LABEL.to_owned(), record.label()?);
         let image = assemble(&base, layers, &run, self.layers.mtime)?;
         let of_base = base.layers.iter().map(|layer| (LayerKind::Base, layer.clone()));
@@ -241,8 +259,9 @@ impl Build<'_> {
             base: plan.reference.to_string(),
             origin: base.origin.clone(),
             python: base.target.python_full_version(),
-            layers: of_base.chain(added).collect(),
-            packages: selected.iter().map(dependencies::name_and_version).collect(),
+            layers: of_base.chain(ours).collect(),
+            packages: dependencies.into_iter().map(|d| d.packages).collect(),
+            debian: added.map(|added| added.packages).unwrap_or_default(),
             command: start.command,
             reason: start.reason,
             user: run.user,

@@ -2,6 +2,7 @@
 
 mod indexes;
 mod keys;
+mod layers;
 mod value;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::tree::Owner;
 
 pub use indexes::IndexSettings;
 pub use keys::KEYS;
+pub use layers::{Layers, NamedLayer, layers};
 pub use value::{
     BaseBlobs, Port, SettingError, base_blobs, cache, compression, directory, owner, python, resolver,
     split_words, workdir,
@@ -72,6 +74,12 @@ pub struct Settings {
     pub compression: Option<Compression>,
     /// Whether byte-code is added.
     pub compile: Option<bool>,
+    /// How the dependencies are divided into layers.
+    pub layers: Option<Layers>,
+    /// Debian packages that are added to the base.
+    pub packages: Vec<String>,
+    /// Whether native libraries that nobody provides are an error.
+    pub strict: Option<bool>,
     /// Patterns of files of the dependencies that are left out.
     pub exclude: Vec<String>,
     /// Patterns (gitignore syntax) of files of the project that are left out, beside the ignore file's.
@@ -217,6 +225,9 @@ impl Settings {
             workdir: self.workdir.or(below.workdir),
             compression: self.compression.or(below.compression),
             compile: self.compile.or(below.compile),
+            layers: self.layers.or(below.layers),
+            packages: list(self.packages, below.packages),
+            strict: self.strict.or(below.strict),
             exclude: list(self.exclude, below.exclude),
             ignore: list(self.ignore, below.ignore),
             include: list(self.include, below.include),

@@ -1,0 +1,306 @@
+//! Making the layers of the dependencies that no store has, and what is known of each: its files and its objects.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Build;
+use super::app::over_base;
+use super::layers::{Part, lacks_size, size_key};
+use crate::bytecode::Maker;
+use crate::digest::{Algorithm, Digest};
+use crate::image::Base;
+use crate::layer::{self, Layer};
+use crate::lock::{self, FetchedWheel, Request, Selected};
+use crate::native::{self, Object, Scan};
+use crate::parallel;
+use crate::paths::TreePath;
+use crate::python::PackageName;
+use crate::tree::{Content, Tree};
+use crate::wheel::{self, Installed, Wheel};
+
+/// Changes whenever other things are known of the same layer.
+const FORMAT: u32 = 1;
+
+/// What is known of a layer of dependencies.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// How many files were left out because of `exclude`, and their bytes.
+    pub excluded: (usize, u64),
+    /// Its shared objects and programs.
+    pub objects: Vec<Object>,
+    /// The file names of its wheels.
+    pub wheels: Vec<String>,
+    /// Its files: which of the wheels they are of, and the first half of their SHA-256. Only of layers beside others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<BTreeMap<String, (usize, String)>>,
+}
+
+/// What making layers takes.
+pub(super) struct Making<'b> {
+    pub build: &'b Build<'b>,
+    pub request: &'b Request,
+    pub base: &'b Base,
+    pub maker: Option<Maker<'b>>,
+    /// The wheels that are on this machine.
+    pub fetched: BTreeMap<PackageName, FetchedWheel>,
+}
+
+impl Making<'_> {
+    /// Fetches the wheels whose size decides in which layer they are, and neither lock nor store says it.
+    pub fn know_sizes(&mut self, selected: &[Selected]) -> anyhow::Result<()> {
+        let store = &self.build.store;
+        let unknown: Vec<_> = selected.iter().filter(|s| lacks_size(s, store)).collect();
+        self.fetch(&unknown)?;
+        for package in unknown {
+            if let (Some(wheel), Some(digest)) = (self.fetched.get(&package.name), package.identity()) {
+                let size = fs_err::metadata(&wheel.path)?.len();
+                store.remember(&size_key(&digest), size.to_string().as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The key of each part. What has no identity before it is built is built now.
+    pub fn keys(&mut self, parts: &[Part]) -> anyhow::Result<Vec<Digest>> {
+        let packages = parts.iter().flat_map(|part| &part.packages);
+        let unknown: Vec<&Selected> = packages.copied().filter(|s| s.identity().is_none()).collect();
+        self.fetch(&unknown)?;
+        let key = |part: &Part| {
+            let identity = |package: &&Selected| {
+                let built = || self.fetched.get(&package.name).map(|wheel| wheel.digest.clone());
+                package.identity().or_else(built)
+            };
+            let wheels: Vec<Digest> = part.packages.iter().filter_map(identity).collect();
+            self.build
+                .dependencies_key(&wheels, self.base, self.maker.as_ref())
+        };
+        Ok(parts.iter().map(key).collect())
+    }
+
+    /// Fetches what is not there yet.
+    fn fetch(&mut self, packages: &[&Selected]) -> anyhow::Result<()> {
+        let lacking = packages.iter().filter(|p| !self.fetched.contains_key(&p.name));
+        let lacking: Vec<Selected> = lacking.map(|package| (*package).clone()).collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let fetch = || lock::fetch_all(&lacking, &self.base.target, self.request, &self.build.tools());
+        for wheel in self.build.timings.step("fetch", "", fetch)? {
+            self.fetched.insert(wheel.selected.name.clone(), wheel);
+        }
+        Ok(())
+    }
+
+    /// Makes the layers that are not there, and finds out what is not known of those that are. Only the wheels of these
+    /// are fetched.
+    pub fn make(
+        &mut self,
+        parts: &[Part],
+        keys: &[Digest],
+        found: Vec<Option<Layer>>,
+    ) -> anyhow::Result<(Vec<Layer>, Vec<Facts>)> {
+        let several = parts.len() > 1;
+        let known: Vec<Option<Facts>> = keys.iter().map(|key| self.known(key, several)).collect();
+        let lacking = |at: &usize| found[*at].is_none() || known[*at].is_none();
+        let wanted: Vec<&Selected> = (0..parts.len())
+            .filter(lacking)
+            .flat_map(|at| parts[at].packages.iter().copied())
+            .collect();
+        self.fetch(&wanted)?;
+        let (mut layers, mut facts) = (Vec::new(), Vec::new());
+        for (((part, key), layer), known) in parts.iter().zip(keys).zip(found).zip(known) {
+            let (layer, known) = match (layer, known) {
+                (Some(layer), Some(known)) => (layer, known),
+                (layer, _) => self.part(part, key, layer, several)?,
+            };
+            layers.push(layer);
+            facts.push(known);
+        }
+        if several {
+            check_conflicts(&facts)?;
+        }
+        Ok((layers, facts))
+    }
+
+    fn known(&self, key: &Digest, several: bool) -> Option<Facts> {
+        let note = self.build.store.memo(&facts_key(key))?;
+        let facts: Facts = serde_json::from_slice(&note).ok()?;
+        (facts.files.is_some() || !several).then_some(facts)
+    }
+
+    /// Makes one layer, unless it is there, and its facts.
+    fn part(
+        &self,
+        part: &Part,
+        key: &Digest,
+        layer: Option<Layer>,
+        several: bool,
+    ) -> anyhow::Result<(Layer, Facts)> {
+        let build = self.build;
+        let files = part
+            .packages
+            .iter()
+            .filter_map(|package| self.fetched.get(&package.name));
+        let files: Vec<&FetchedWheel> = files.collect();
+        let open = |file: &&FetchedWheel| Wheel::open(&file.path, &file.file_name.to_string());
+        let wheels = parallel::map(&files, build.layers.threads, open)?;
+        // The layer's pipeline checks every file against RECORD and knows no wheels: find the one to name.
+        let named = |error: anyhow::Error| {
+            let fault = wheels.iter().find_map(|wheel| wheel.verify_record().err());
+            fault.map_or(error, Into::into)
+        };
+        let installed = build.install(&wheels, &self.base.target)?;
+        let files = several
+            .then(|| listing(&installed, &wheels))
+            .transpose()
+            .map_err(named)?;
+        let (excluded, owners) = (installed.excluded, installed.owners);
+        let tree = over_base(installed.tree, self.base)?;
+        let (layer, objects) = match layer {
+            Some(layer) => (layer, native::scan(&tree)?),
+            None => self.write(tree, key, &part.created_by).map_err(named)?,
+        };
+        let object = |(path, elf): (TreePath, native::Elf)| {
+            let wheel = owners
+                .get(&path)
+                .and_then(|name| name.split('-').next())
+                .unwrap_or_default();
+            Object::new(&path, wheel, elf)
+        };
+        let facts = Facts {
+            excluded,
+            objects: objects.into_iter().map(object).collect(),
+            wheels: wheels.iter().map(|wheel| wheel.filename().to_string()).collect(),
+            files,
+        };
+        let note = serde_json::to_vec(&facts).unwrap_or_default();
+        build.store.remember(&facts_key(key), &note)?;
+        Ok((layer, facts))
+    }
+
+    /// Writes a layer, and sees the objects in it as their bytes pass by.
+    fn write(
+        &self,
+        tree: Tree,
+        key: &Digest,
+        created_by: &str,
+    ) -> anyhow::Result<(Layer, Vec<(TreePath, native::Elf)>)> {
+        let tree = match &self.maker {
+            Some(maker) => self.build.compiled(tree, maker)?,
+            None => tree,
+        };
+        let mut scan = Scan::new(&tree);
+        let layer = self
+            .build
+            .store
+            .make_layer(key, created_by, |out| -> anyhow::Result<_> {
+                let watch = self.build.environment.secrets.watch();
+                let mut see = |bytes: &[u8]| scan.feed(bytes);
+                Ok(layer::write_seen(
+                    &tree,
+                    &self.build.layers,
+                    watch,
+                    out,
+                    &mut see,
+                )?)
+            })?;
+        Ok((layer, scan.finish()?))
+    }
+}
+
+fn facts_key(layer: &Digest) -> Digest {
+    Digest::of(format!("facts {FORMAT} of {layer}").as_bytes())
+}
+
+/// The files of a tree with the number of their wheel and half their SHA-256. RECORD has stated most of the hashes, and
+/// whoever reads a file checks it.
+fn listing(installed: &Installed, wheels: &[Wheel]) -> anyhow::Result<BTreeMap<String, (usize, String)>> {
+    let names: Vec<String> = wheels.iter().map(|wheel| wheel.filename().to_string()).collect();
+    let mut files = BTreeMap::new();
+    for (path, entry) in installed.tree.iter() {
+        let Some(content) = entry.content() else { continue };
+        let digest = match content {
+            Content::Bytes(bytes) => Digest::of(bytes),
+            Content::Member(member) => match &member.digest {
+                Some(digest) if digest.algorithm() == Algorithm::Sha256 => digest.clone(),
+                _ => Digest::of_reader(content.open()?)?.0,
+            },
+            Content::Path { .. } => Digest::of_reader(content.open()?)?.0,
+        };
+        let owner = installed.owners.get(path);
+        let wheel = owner.and_then(|owner| names.iter().position(|name| name == owner));
+        files.insert(
+            path.to_string(),
+            (wheel.unwrap_or_default(), digest.hex()[..32].to_owned()),
+        );
+    }
+    Ok(files)
+}
+
+/// Files of two layers at one path must be equal, as those of two wheels of one layer are.
+fn check_conflicts(facts: &[Facts]) -> Result<(), wheel::Error> {
+    let mut all: BTreeMap<&str, (&Facts, usize, &str)> = BTreeMap::new();
+    let conflict = |path: &str, first: (&Facts, usize), second: (&Facts, usize)| {
+        let name = |(facts, wheel): (&Facts, usize)| facts.wheels.get(wheel).cloned().unwrap_or_default();
+        let path = TreePath::new(path);
+        path.map_or(Ok(()), |path| {
+            Err(wheel::Error::Conflict {
+                path,
+                first: name(first),
+                second: name(second),
+            })
+        })
+    };
+    for layer in facts {
+        for (path, (wheel, digest)) in layer.files.iter().flatten() {
+            if let Some((other, owner, there)) = all.insert(path, (layer, *wheel, digest))
+                && there != digest
+            {
+                return conflict(path, (other, owner), (layer, *wheel));
+            }
+        }
+    }
+    // A file where another layer has a directory.
+    for (path, (layer, wheel, _)) in &all {
+        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        for parent in parents {
+            if let Some((other, owner, _)) = all.get(parent) {
+                return conflict(parent, (other, *owner), (layer, *wheel));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(wheel: &str, files: &[(&str, &str)]) -> Facts {
+        let files = files
+            .iter()
+            .map(|(path, digest)| ((*path).to_owned(), (0, (*digest).to_owned())));
+        Facts {
+            wheels: vec![wheel.to_owned()],
+            files: Some(files.collect()),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn one_path_in_two_layers_must_hold_the_same() {
+        let one = facts(
+            "one-1.whl",
+            &[("deps/a/__init__.py", "0"), ("deps/a/one.py", "1")],
+        );
+        let same = facts("same-1.whl", &[("deps/a/__init__.py", "0"), ("deps/b", "2")]);
+        check_conflicts(&[one.clone(), same.clone()]).unwrap();
+        let other = facts("other-1.whl", &[("deps/a/one.py", "2")]);
+        let below = facts("below-1.whl", &[("deps/b/c.py", "2")]);
+        for (layers, message) in [([one, other], "one-1.whl"), ([same, below], "below-1.whl")] {
+            let error = check_conflicts(&layers).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

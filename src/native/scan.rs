@@ -1,0 +1,326 @@
+//! Objects found while the bytes of a layer pass by: nothing is read twice, and of each file only its tables are kept.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use super::elf::{self, Elf, Pieces};
+use crate::paths::TreePath;
+use crate::tree::{Content, Entry, Tree};
+
+/// The block of tar.
+const BLOCK: u64 = 512;
+/// What is read of every file at first: the header of an ELF file and its segments.
+const FIRST: u64 = 4096;
+/// Larger pieces of a file that must be read again are not kept until then.
+const KEPT: usize = 64 * 1024;
+/// Tables lead to tables: dynamic section, version needs, names.
+const ROUNDS: usize = 8;
+
+/// Watches the tar of a tree, and notes what its ELF files say.
+pub struct Scan<'t> {
+    entries: Box<dyn Iterator<Item = (&'t TreePath, &'t Entry)> + 't>,
+    /// The header that is being read.
+    header: Vec<u8>,
+    /// Bytes of content and of padding that still belong to the current member.
+    content: u64,
+    padding: u64,
+    current: Option<Capture<'t>>,
+    found: Vec<(TreePath, Elf)>,
+    /// Files some of whose tables had passed by before it was known where they are.
+    late: Vec<Capture<'t>>,
+}
+
+struct Capture<'t> {
+    path: &'t TreePath,
+    file: &'t Content,
+    at: u64,
+    pieces: Pieces,
+    wanted: Vec<Range<u64>>,
+    begun: bool,
+    rounds: usize,
+}
+
+impl<'t> Scan<'t> {
+    /// A scan of the tar that is made of a tree.
+    pub fn new(tree: &'t Tree) -> Self {
+        Self {
+            entries: Box::new(tree.iter()),
+            header: Vec::new(),
+            content: 0,
+            padding: 0,
+            current: None,
+            found: Vec::new(),
+            late: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the tar.
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.content > 0 {
+                let (now, rest) = split(bytes, self.content);
+                self.content -= now.len() as u64;
+                if let Some(capture) = &mut self.current
+                    && !capture.take(now)
+                {
+                    self.current = None;
+                }
+                if self.content == 0 {
+                    self.end();
+                }
+                bytes = rest;
+            } else if self.padding > 0 {
+                let (now, rest) = split(bytes, self.padding);
+                self.padding -= now.len() as u64;
+                bytes = rest;
+            } else {
+                let (now, rest) = split(bytes, BLOCK - self.header.len() as u64);
+                self.header.extend_from_slice(now);
+                if self.header.len() as u64 == BLOCK {
+                    self.member();
+                }
+                bytes = rest;
+            }
+        }
+    }
+
+    /// A header is complete.
+    fn member(&mut self) {
+        let header = std::mem::take(&mut self.header);
+        // > Size: octal; typeflag `x`: an extended header for the next file (pax)
+        self.content = match header[156] {
+            0 => 0,
+            b'x' => octal(&header[124..136]),
+            _ => {
+                let entry = self.entries.next();
+                let file = entry.and_then(|(path, entry)| Some((path, entry.content()?)));
+                self.current = file.map(|(path, file)| Capture::new(path, file));
+                file.map_or(0, |(_, file)| file.size())
+            }
+        };
+        self.padding = self.content.next_multiple_of(BLOCK) - self.content;
+    }
+
+    fn end(&mut self) {
+        let Some(capture) = self.current.take() else {
+            return;
+        };
+        match capture.ended() {
+            Ok(found) => self.found.extend(found),
+            Err(mut capture) => {
+                capture.pieces.drop_large(KEPT);
+                self.late.push(*capture);
+            }
+        }
+    }
+
+    /// All ELF files, in the order of the tree. Files of which something is still wanted are read again, as far as needed.
+    pub fn finish(mut self) -> io::Result<Vec<(TreePath, Elf)>> {
+        for capture in std::mem::take(&mut self.late) {
+            self.found.extend(capture.read_again()?);
+        }
+        self.found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(self.found)
+    }
+}
+
+/// The ELF files of a tree of which no layer is being written.
+pub fn scan(tree: &Tree) -> io::Result<Vec<(TreePath, Elf)>> {
+    let files = tree
+        .iter()
+        .filter_map(|(path, entry)| Some((path, entry.content()?)));
+    let mut found = Vec::new();
+    for (path, file) in files {
+        let mut magic = Vec::new();
+        file.open()?.take(4).read_to_end(&mut magic)?;
+        if magic == b"\x7fELF" {
+            let mut capture = Capture::new(path, file);
+            capture.read_pass()?;
+            match capture.ended() {
+                Ok(elf) => found.extend(elf),
+                Err(capture) => found.extend(capture.read_again()?),
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl<'t> Capture<'t> {
+    fn new(path: &'t TreePath, file: &'t Content) -> Self {
+        let size = file.size();
+        let first = 0..FIRST.min(size);
+        Self {
+            path,
+            file,
+            at: 0,
+            pieces: Pieces::of(size),
+            wanted: vec![first],
+            begun: false,
+            rounds: 0,
+        }
+    }
+
+    /// Takes the next bytes of the file; false if it is no ELF file.
+    fn take(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            // To the end of the first range that is wanted, or to what has passed for good.
+            let ends = self.wanted.iter().map(|r| r.end).filter(|end| *end > self.at);
+            let Some(until) = ends.min() else {
+                self.at += bytes.len() as u64;
+                return true;
+            };
+            let (now, rest) = split(bytes, until - self.at);
+            let end = self.at + now.len() as u64;
+            let covering = self.wanted.iter().filter(|r| r.start < end && r.end > self.at);
+            if let Some(start) = covering.map(|r| r.start.max(self.at)).min() {
+                let skip = usize::try_from(start - self.at).unwrap_or(now.len());
+                self.pieces.add(start, &now[skip..]);
+            }
+            self.at = end;
+            if end == until && !self.look() {
+                return false;
+            }
+            bytes = rest;
+        }
+        true
+    }
+
+    /// Looks at what there is; false if it is no ELF file.
+    fn look(&mut self) -> bool {
+        let Some((_, wanted)) = elf::parse(&self.pieces) else {
+            return false;
+        };
+        self.wanted = wanted;
+        if !self.begun {
+            self.begun = true;
+            let head = elf::head(&self.pieces);
+            if head > self.at {
+                self.wanted.push(self.at..head.min(self.pieces.size));
+            }
+        }
+        true
+    }
+
+    /// The file has been seen: what it says, or itself, if something had passed by.
+    fn ended(self) -> Result<Option<(TreePath, Elf)>, Box<Self>> {
+        match elf::parse(&self.pieces) {
+            None => Ok(None),
+            Some((elf, wanted)) if wanted.is_empty() || self.rounds == ROUNDS => {
+                Ok(Some((self.path.clone(), elf)))
+            }
+            Some(_) => Err(Box::new(self)),
+        }
+    }
+
+    fn read_again(mut self) -> io::Result<Option<(TreePath, Elf)>> {
+        loop {
+            self.rounds += 1;
+            self.wanted = elf::parse(&self.pieces)
+                .map(|(_, wanted)| wanted)
+                .unwrap_or_default();
+            self.read_pass()?;
+            match self.ended() {
+                Ok(found) => return Ok(found),
+                Err(capture) => self = *capture,
+            }
+        }
+    }
+
+    /// Reads the file from its beginning, as far as something is wanted.
+    fn read_pass(&mut self) -> io::Result<()> {
+        self.at = 0;
+        let mut reader = self.file.open()?;
+        let mut buffer = vec![0; 64 * 1024];
+        while self.wanted.iter().any(|range| range.end > self.at) {
+            let n = reader.read(&mut buffer)?;
+            if n == 0 || !self.take(&buffer[..n]) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first `count` bytes, or all, and the rest.
+fn split(bytes: &[u8], count: u64) -> (&[u8], &[u8]) {
+    let count = usize::try_from(count).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.split_at(count)
+}
+
+fn octal(field: &[u8]) -> u64 {
+    let digits = field.iter().filter(|b| (b'0'..=b'7').contains(*b));
+    digits.fold(0, |number: u64, digit| {
+        number.saturating_mul(8).saturating_add(u64::from(digit - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::{self, Compression, Options};
+
+    /// Real objects: this test program, and libraries of the host.
+    fn objects() -> Vec<std::path::PathBuf> {
+        let mut objects = vec![fs_err::read_link("/proc/self/exe").unwrap()];
+        for directory in ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"] {
+            let entries = fs_err::read_dir(directory).into_iter().flatten();
+            let paths = entries.map(|e| e.unwrap().path());
+            let objects_of = paths.filter(|p| p.is_file() && p.to_string_lossy().contains(".so."));
+            objects.extend(objects_of.take(40));
+        }
+        objects
+    }
+
+    #[test]
+    fn what_is_seen_in_passing_is_what_reading_the_whole_file_gives() {
+        let mut tree = Tree::new();
+        let mut expected = Vec::new();
+        for (number, file) in objects().iter().enumerate() {
+            let bytes = fs_err::read(file).unwrap();
+            // Some names need an extended header.
+            let path = format!(
+                "d/{}{number:03}",
+                "long/".repeat(if number % 3 == 0 { 70 } else { 0 })
+            );
+            let path = TreePath::new(&path).unwrap();
+            expected.extend(Elf::read(&bytes).map(|elf| (path.clone(), elf)));
+            tree.insert(path, Entry::file(Content::bytes(bytes), false))
+                .unwrap();
+        }
+        for (name, text) in [
+            ("d/empty", &b""[..]),
+            ("d/short", b"\x7fELF"),
+            ("d/text", &[b'x'; 9000]),
+        ] {
+            let entry = Entry::file(Content::bytes(text), false);
+            tree.insert(TreePath::new(name).unwrap(), entry).unwrap();
+        }
+        expected.sort_by(|(one, _), (other, _)| one.cmp(other));
+        assert_eq!(super::scan(&tree).unwrap(), expected);
+        let options = Options {
+            mtime: 0,
+            compression: Compression::Gzip,
+            threads: 2,
+        };
+        let mut seen = Scan::new(&tree);
+        let mut tar = Vec::new();
+        let mut watch = |bytes: &[u8]| {
+            tar.extend_from_slice(bytes);
+            seen.feed(bytes);
+        };
+        layer::write_seen(&tree, &options, None, &mut io::sink(), &mut watch).unwrap();
+        assert_eq!(seen.finish().unwrap(), expected);
+        for step in [1, 511, 5000, 1 << 20] {
+            let mut seen = Scan::new(&tree);
+            let tar = if step == 1 {
+                &tar[..tar.len().min(300_000)]
+            } else {
+                &tar[..]
+            };
+            tar.chunks(step).for_each(|bytes| seen.feed(bytes));
+            if step > 1 {
+                assert_eq!(seen.finish().unwrap(), expected, "{step}");
+            }
+        }
+    }
+}
