@@ -176,6 +176,7 @@ mod tests {
                 location: Location::Path("/x".into()),
                 size: Some(size),
                 hashes: vec![Digest::of(format!("{name} {version}").as_bytes())],
+                upload_time: None,
             }),
         }
     }

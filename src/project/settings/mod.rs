@@ -299,6 +299,9 @@ mod tests {
             workdir = "data"
             compression = "zstd"
             compile = true
+            layers = { ml = ["torch*"] }
+            packages = ["libgomp1"]
+            strict = true
             exclude = ["tests/**"]
             ignore = ["docs/"]
             include = ["dist/"]
