@@ -111,7 +111,7 @@ impl Error {
             Self::Offline { .. } => Some("run once without --offline to fill the cache".to_owned()),
             Self::Status {
                 status: 401 | 403, ..
-            } => Some("check the credentials: those in the URL, UV_INDEX_<NAME>_USERNAME and _PASSWORD, or ~/.netrc".to_owned()),
+            } => Some(CREDENTIALS_HINT.to_owned()),
             Self::Transport { source, .. } if is_certificate(source) => Some(
                 "name the file of its authority with SSL_CERT_FILE or PIP_CERT; --trusted-host takes any certificate".to_owned(),
             ),
@@ -120,7 +120,12 @@ impl Error {
     }
 }
 
-fn answer(status: u16) -> String {
+/// What to do where a server refuses.
+pub const CREDENTIALS_HINT: &str =
+    "check the credentials: those in the URL, UV_INDEX_<NAME>_USERNAME and _PASSWORD, or ~/.netrc";
+
+/// What a status says of a server, after its name.
+pub fn answer(status: u16) -> String {
     match status {
         401 => "refused the credentials, or wants some (status 401)".to_owned(),
         403 => "refused access, with the credentials that it got if any (status 403)".to_owned(),

@@ -16,7 +16,7 @@ use url::Url;
 pub use access::Access;
 pub use agent::Connection;
 pub use credentials::Credentials;
-pub use error::{Error, redacted};
+pub use error::{CREDENTIALS_HINT, Error, answer, redacted};
 pub use redirect::{REDIRECTS, redirect};
 pub use retry::{retry_after, wait};
 
@@ -72,6 +72,11 @@ impl Client {
         }
         self.access = access;
         Ok(self)
+    }
+
+    /// Whether there is something with which the client shows who it is to a URL's server.
+    pub fn is_known(&self, url: &Url) -> bool {
+        self.credentials.basic(url).is_some() || self.access.client_certificate.is_some()
     }
 
     /// Fetches a URL. Credentials come from the URL itself, else from netrc; they are never sent to another host.

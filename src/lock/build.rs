@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::fetch::Fetched;
+use super::gateway::Gateway;
 use super::indexes::Indexes;
 use super::process::Run;
 use super::uv::Uv;
@@ -132,17 +133,25 @@ pub fn build_wheel(
     } else {
         source
     };
+    let gateway = Gateway::open(&indexes, tools.http)?;
     let mut run = uv
-        .run(scratch.path(), tools, variables(&home, &indexes))
+        .run(scratch.path(), tools, BTreeMap::new())
         .arguments(["build", "--wheel", "--no-config"])
         .arguments(request.offline.then_some("--offline"))
         .arguments(["--out-dir".into(), out.clone(), "--python".into(), python.clone()])
         .arguments([source]);
-    // Nothing of uv's own settings that changes what is built.
-    run.variables.retain(|name, _| {
-        !matches!(name.as_str(), "UV_CONFIG_FILE" | "UV_NO_BUILD" | "UV_OFFLINE") && !is_secret(name)
-    });
+    run.variables
+        .retain(|name, value| is_for_builds(name, value, tools));
+    run.variables.extend(variables(&home, &indexes, &gateway));
+    for name in ["NO_PROXY", "no_proxy"] {
+        // The gateway is here, whatever the proxy.
+        let value = run.variables.entry(name.to_owned()).or_default();
+        let comma = if value.is_empty() { "" } else { "," };
+        value.push_str(comma);
+        value.push_str("127.0.0.1");
+    }
     let output = run.output()?;
+    drop(gateway);
     if !output.success {
         return Err(Error::Build {
             package: title.to_owned(),
@@ -173,13 +182,24 @@ fn read_fault(path: &Path, source: std::io::Error) -> Error {
     Error::read(path, source)
 }
 
-/// The environment of a build: search path, network, index settings and one time; no secret of the user's.
-fn variables(home: &Path, indexes: &Indexes) -> BTreeMap<String, String> {
+/// The environment of a build: search path, network, indexes and one time; no secret of the user's.
+fn variables(home: &Path, indexes: &Indexes, gateway: &Gateway) -> BTreeMap<String, String> {
     let mut variables = indexes.for_uv.clone();
+    variables.retain(|name, _| !name.contains("INDEX") && name != "SSL_CLIENT_CERT");
+    let first: Vec<String> = indexes.first.iter().map(|url| gateway.index(url)).collect();
+    let links: Vec<String> = indexes
+        .find_links
+        .iter()
+        .map(|link| gateway.links(link))
+        .collect();
     let home = home.display().to_string();
     for (name, value) in [
         ("HOME", home.as_str()),
         ("TMPDIR", home.as_str()),
+        ("UV_DEFAULT_INDEX", &gateway.index(&indexes.default)),
+        ("UV_INDEX", &first.join(" ")),
+        ("UV_FIND_LINKS", &links.join(",")),
+        ("UV_NO_INDEX", if indexes.no_index { "1" } else { "" }),
         // 1980-01-01, the first time that a zip file can hold.
         ("SOURCE_DATE_EPOCH", "315532800"),
         ("PYTHONHASHSEED", "0"),
@@ -187,16 +207,31 @@ fn variables(home: &Path, indexes: &Indexes) -> BTreeMap<String, String> {
         ("CFLAGS", "-g0"),
         ("CXXFLAGS", "-g0"),
     ] {
-        variables.insert(name.to_owned(), value.to_owned());
+        if !value.is_empty() {
+            variables.insert(name.to_owned(), value.to_owned());
+        }
     }
     variables
 }
 
-/// Whether a variable of uv's holds a credential and nothing else. The package's own code runs with these variables: what
-/// its build requires must come from indexes that need none of them.
-fn is_secret(name: &str) -> bool {
+/// Whether a variable is one for builds. The package's own code runs with it: it holds no credential, and changes nothing
+/// of what is built. Only a proxy keeps its password, as nothing would reach the network without.
+fn is_for_builds(name: &str, value: &str, tools: &Tools<'_>) -> bool {
+    let is_index = name.starts_with("UV_") && (name.contains("INDEX") || name == "UV_FIND_LINKS");
     let ends = ["_PASSWORD", "_USERNAME", "_TOKEN"];
-    name.starts_with("UV_PUBLISH_") || (name.starts_with("UV_") && ends.iter().any(|end| name.ends_with(end)))
+    let is_secret = ends.iter().any(|end| name.ends_with(end)) || name.starts_with("UV_PUBLISH_");
+    let other = [
+        "UV_CONFIG_FILE",
+        "UV_NO_BUILD",
+        "UV_OFFLINE",
+        "NETRC",
+        "SSL_CLIENT_CERT",
+    ];
+    let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+    !is_index
+        && !is_secret
+        && !other.contains(&name)
+        && (is_proxy || tools.environment.secrets.check(name, value.as_bytes()).is_ok())
 }
 
 fn only_wheel(directory: &Path) -> Option<(PathBuf, WheelFilename)> {

@@ -157,6 +157,14 @@ pub enum Error {
         /// What could be done.
         hint: Option<String>,
     },
+    /// An index does not let the resolver in.
+    #[error("the index {url} {}", crate::http::answer(*.status))]
+    Refused {
+        /// The index, without credentials.
+        url: String,
+        /// 401 or 403.
+        status: u16,
+    },
     /// A program could not be run.
     #[error("cannot run {program}")]
     Run {
@@ -324,6 +332,7 @@ impl Error {
             Self::NoWheel { hint, .. } => hint,
             Self::Resolve { hint, .. } => return hint.clone(),
             Self::Fetch { source, .. } | Self::Index { source, .. } => return source.hint(),
+            Self::Refused { .. } => crate::http::CREDENTIALS_HINT,
             Self::FetchUv { source, .. } => {
                 let own = "install uv (https://docs.astral.sh/uv/), or give a lock file";
                 return Some(source.hint().unwrap_or_else(|| own.to_owned()));

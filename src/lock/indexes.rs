@@ -70,6 +70,18 @@ impl Indexes {
         for url in &indexes.credentials {
             environment.secrets.hold_url(url);
         }
+        // Nothing reads them where there is a lock, and they are files of the app all the same.
+        for name in [
+            "requirements.txt",
+            "pyproject.toml",
+            "Pipfile",
+            "uv.toml",
+            "pip.conf",
+        ] {
+            if let Ok(text) = fs_err::read_to_string(request.directory.join(name)) {
+                environment.secrets.hold_urls(&text);
+            }
+        }
         Ok(indexes)
     }
 

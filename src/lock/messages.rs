@@ -20,12 +20,24 @@ pub(super) fn resolve_error(stderr: &str, version: &str, request: &Request) -> E
     if said.contains("No interpreter found") || said.contains("No Python interpreters found") {
         return Error::NoPython;
     }
+    if let Some((url, status)) = refusal(&said) {
+        return Error::Refused { url, status };
+    }
     let hint = hint(&said, request);
     Error::Resolve {
         resolver: format!("uv {version}"),
         said: Said(said),
         hint,
     }
+}
+
+/// The index that refused uv, which then says that there is no such package, and with which status.
+fn refusal(said: &str) -> Option<(String, u16)> {
+    let (before, after) =
+        said.split_once(" could not be queried due to a lack of valid authentication credentials (")?;
+    let url = before.rsplit(['(', '`']).find(|word| word.contains("://"))?;
+    let status = after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    Some((url.trim_end_matches([')', '`']).to_owned(), status))
 }
 
 /// uv's explanation: from its first error on, without `error:`, `cause:`, `×`, `╰─▶` and the lines' indentation; what a
@@ -128,6 +140,17 @@ pub(super) fn tail(output: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_that_refuses_is_not_one_that_lacks_the_package() {
+        let said = "error: No solution found when resolving dependencies\n  cause: Because thing was not found in the package registry and you require thing, we can conclude that your requirements are unsatisfiable.\n\nhint: An index URL (http://127.0.0.1:1/simple/) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)\n";
+        let error = resolve_error(said, "1", &Request::default());
+        assert_eq!(
+            error.to_string(),
+            "the index http://127.0.0.1:1/simple/ refused the credentials, or wants some (status 401)"
+        );
+        assert!(error.hint().unwrap().contains("UV_INDEX_<NAME>"));
+    }
 
     const OLD: &str = "warning: The requested Python version 3.13 is not available; 3.11.7 will be used to build dependencies instead.
   × No solution found when resolving dependencies:

@@ -8,6 +8,7 @@ mod error;
 mod fetch;
 mod fit;
 mod format;
+mod gateway;
 mod index;
 mod indexes;
 mod inputs;

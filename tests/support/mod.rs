@@ -9,6 +9,7 @@
 mod foreign;
 mod http;
 pub mod layout;
+mod package_index;
 mod podman;
 mod process;
 mod registry;
@@ -20,6 +21,7 @@ mod workshop;
 
 pub use foreign::{change, python_to_usr_local};
 pub use http::{free_port, get, request, wait_for};
+pub use package_index::{Asked, IndexHabits, PackageIndex};
 pub use podman::{Container, Podman};
 pub use process::{Run, run};
 pub use registry::{Guard, Registry};
