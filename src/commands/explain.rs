@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::build::data::LARGE;
 use super::build::{Order, Plan, plans};
 use super::report::origin;
 use crate::environment::Environment;
@@ -80,6 +81,7 @@ impl Explanation {
             RequirementSource::Lock(path) => ("lock", vec![shown(path)]),
             RequirementSource::Files(paths) => ("requirements", paths.iter().map(shown).collect()),
             RequirementSource::Metadata(path) => ("metadata", vec![shown(path)]),
+            RequirementSource::Script(path) => ("script", vec![shown(path)]),
             RequirementSource::None => ("none", Vec::new()),
         };
         let named = if files.is_empty() {
@@ -222,11 +224,16 @@ impl Explanation {
                 counted(plan.selected.len(), "package")
             ));
         }
-        layers.push(format!(
-            "app: {}, {} before compression",
-            counted(app.len(), "file"),
-            size(app.iter().sum())
-        ));
+        let (data, app): (Vec<u64>, Vec<u64>) = app.iter().partition(|bytes| **bytes > LARGE);
+        for (name, files) in [("app data", data), ("app", app)] {
+            if name == "app" || !files.is_empty() {
+                layers.push(format!(
+                    "{name}: {}, {} before compression",
+                    counted(files.len(), "file"),
+                    size(files.iter().sum())
+                ));
+            }
+        }
         self.say("Layers", layers.join("\n"));
     }
 }

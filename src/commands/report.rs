@@ -56,6 +56,7 @@ fn kind_name(kind: LayerKind) -> &'static str {
         LayerKind::Packages => "packages",
         LayerKind::StandardLibrary => "standard-library",
         LayerKind::Dependencies => "dependencies",
+        LayerKind::AppData => "app-data",
         LayerKind::App => "app",
     }
 }

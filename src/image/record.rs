@@ -23,6 +23,8 @@ pub enum LayerKind {
     StandardLibrary,
     /// The vendored dependencies.
     Dependencies,
+    /// Large files of the project.
+    AppData,
     /// The project's own files.
     App,
 }

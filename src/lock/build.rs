@@ -7,8 +7,10 @@ use super::fetch::Fetched;
 use super::gateway::Gateway;
 use super::indexes::Indexes;
 use super::process::Run;
+use super::repository::checkout;
+use super::source_tree::SourceTree;
 use super::uv::Uv;
-use super::{Error, Location, Request, Said, Selected, Source, Tools, Vcs, messages};
+use super::{Error, Request, Said, Selected, Source, Tools, build_environment, messages};
 use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::python::{Libc, Tags, Target, WheelFilename};
@@ -75,18 +77,25 @@ pub(super) fn build(
             });
         }
     };
-    let built = build_wheel(&source, &title, target, request, tools)?;
-    if let Some(key) = key {
-        let note = Note {
-            digest: built.digest.clone(),
-            name: built.file_name.to_string(),
-        };
-        if let Ok(note) = serde_json::to_vec(&note) {
-            // The wheel itself stays on this machine, so that nobody else has use for the note.
-            tools.store.alone().remember(&key, &note)?;
-        }
-    }
+    // A directory is kept by what is in it; of other sources the digest is known without looking into them.
+    let Some(key) = key else {
+        return build_wheel(&source, &title, target, request, tools);
+    };
+    let built = run_build(Origin::Fetched(&source), &title, target, request, tools)?;
+    remember(&key, &built, tools)?;
     Ok(built)
+}
+
+fn remember(key: &Digest, built: &BuiltWheel, tools: &Tools<'_>) -> Result<(), Error> {
+    let note = Note {
+        digest: built.digest.clone(),
+        name: built.file_name.to_string(),
+    };
+    if let Ok(note) = serde_json::to_vec(&note) {
+        // The wheel itself stays on this machine, so that nobody else has use for the note.
+        tools.store.alone().remember(key, &note)?;
+    }
+    Ok(())
 }
 
 fn recall(key: &Digest, tools: &Tools<'_>) -> Result<Option<BuiltWheel>, Error> {
@@ -102,21 +111,64 @@ fn recall(key: &Digest, tools: &Tools<'_>) -> Result<Option<BuiltWheel>, Error> 
     }))
 }
 
-/// Builds the wheel of a source archive or source directory; `title` names it in messages. A directory is copied first,
-/// so that nothing is written into it. Fails under `--no-build`, and if the wheel does not run on the target.
+/// The wheel of a source directory; `title` names it in messages. It is built once and kept until something changes that
+/// it was built of: files, commit and tags of its repository, target, variables that name its version. Fails under
+/// `--no-build`, and if the wheel does not run on the target.
 pub fn build_wheel(
-    source: &Path,
+    directory: &Path,
     title: &str,
     target: &Target,
     request: &Request,
     tools: &Tools<'_>,
 ) -> Result<BuiltWheel, Error> {
-    if request.no_build {
-        return Err(Error::NoBuild {
-            package: title.to_owned(),
-            source_name: source.display().to_string(),
-        });
+    check_allowed(directory, title, request)?;
+    let digest = SourceTree::of(directory)?.digest(tools)?;
+    let own = build_environment::of_directory(tools.environment);
+    let parts = serde_json::json!(["built wheel of a directory 1", digest, target, own]);
+    let key = Digest::of(parts.to_string().as_bytes());
+    if let Some(built) = recall(&key, tools)? {
+        let detail = format!("{title}: its source is unchanged, so is its wheel");
+        tools.progress.done("Kept", detail);
+        return Ok(built);
     }
+    let built = run_build(Origin::Own(directory), title, target, request, tools)?;
+    remember(&key, &built, tools)?;
+    Ok(built)
+}
+
+fn check_allowed(source: &Path, title: &str, request: &Request) -> Result<(), Error> {
+    if !request.no_build {
+        return Ok(());
+    }
+    Err(Error::NoBuild {
+        package: title.to_owned(),
+        source_name: source.display().to_string(),
+    })
+}
+
+/// What a wheel is built from.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    /// A directory of the user's.
+    Own(&'a Path),
+    /// An archive or repository of others.
+    Fetched(&'a Path),
+}
+
+/// Builds the wheel of a source archive or source directory. A directory is copied first, so that nothing is written
+/// into it.
+fn run_build(
+    origin: Origin<'_>,
+    title: &str,
+    target: &Target,
+    request: &Request,
+    tools: &Tools<'_>,
+) -> Result<BuiltWheel, Error> {
+    let (source, is_own) = match origin {
+        Origin::Own(source) => (source, true),
+        Origin::Fetched(source) => (source, false),
+    };
+    check_allowed(source, title, request)?;
     let uv = Uv::find(request, tools)?;
     let indexes = Indexes::of(request, tools.environment)?;
     let python = uv.find_python(&target.python_minor(), tools)?;
@@ -125,10 +177,10 @@ pub fn build_wheel(
     for directory in [&home, &out] {
         fs_err::create_dir(directory).map_err(|source| read_fault(directory, source))?;
     }
+    let is_directory = source.is_dir();
     let copied;
-    let source = if source.is_dir() {
-        copied = scratch.path().join("source");
-        copy_directory(source, &copied, true).map_err(|e| read_fault(source, e))?;
+    let source = if is_directory {
+        copied = SourceTree::of(source)?.copy(&scratch.path().join("source"))?;
         &copied
     } else {
         source
@@ -140,9 +192,16 @@ pub fn build_wheel(
         .arguments(request.offline.then_some("--offline"))
         .arguments(["--out-dir".into(), out.clone(), "--python".into(), python.clone()])
         .arguments([source]);
+    let variables = if is_own {
+        build_environment::of_directory(tools.environment)
+    } else {
+        build_environment::of_others(tools.environment)
+    };
+    run.variables.extend(variables);
     run.variables
-        .retain(|name, value| is_for_builds(name, value, tools));
-    run.variables.extend(variables(&home, &indexes, &gateway));
+        .retain(|name, value| build_environment::is_for_builds(name, value, tools));
+    run.variables
+        .extend(build_environment::of_every_build(&home, &indexes, &gateway));
     for name in ["NO_PROXY", "no_proxy"] {
         // The gateway is here, whatever the proxy.
         let value = run.variables.entry(name.to_owned()).or_default();
@@ -165,7 +224,7 @@ pub fn build_wheel(
     check_runs(&file_name, title, target, &python, tools)?;
     let mut file = fs_err::File::open(&path).map_err(|e| read_fault(&path, e))?;
     let added = tools.store.add(Kind::Wheel, None, &mut file)?;
-    let from = if source.is_dir() {
+    let from = if is_directory {
         "its source directory"
     } else {
         "sdist"
@@ -180,58 +239,6 @@ pub fn build_wheel(
 
 fn read_fault(path: &Path, source: std::io::Error) -> Error {
     Error::read(path, source)
-}
-
-/// The environment of a build: search path, network, indexes and one time; no secret of the user's.
-fn variables(home: &Path, indexes: &Indexes, gateway: &Gateway) -> BTreeMap<String, String> {
-    let mut variables = indexes.for_uv.clone();
-    variables.retain(|name, _| !name.contains("INDEX") && name != "SSL_CLIENT_CERT");
-    let first: Vec<String> = indexes.first.iter().map(|url| gateway.index(url)).collect();
-    let links: Vec<String> = indexes
-        .find_links
-        .iter()
-        .map(|link| gateway.links(link))
-        .collect();
-    let home = home.display().to_string();
-    for (name, value) in [
-        ("HOME", home.as_str()),
-        ("TMPDIR", home.as_str()),
-        ("UV_DEFAULT_INDEX", &gateway.index(&indexes.default)),
-        ("UV_INDEX", &first.join(" ")),
-        ("UV_FIND_LINKS", &links.join(",")),
-        ("UV_NO_INDEX", if indexes.no_index { "1" } else { "" }),
-        // 1980-01-01, the first time that a zip file can hold.
-        ("SOURCE_DATE_EPOCH", "315532800"),
-        ("PYTHONHASHSEED", "0"),
-        // Debug information would name the temporary directory.
-        ("CFLAGS", "-g0"),
-        ("CXXFLAGS", "-g0"),
-    ] {
-        if !value.is_empty() {
-            variables.insert(name.to_owned(), value.to_owned());
-        }
-    }
-    variables
-}
-
-/// Whether a variable is one for builds. The package's own code runs with it: it holds no credential, and changes nothing
-/// of what is built. Only a proxy keeps its password, as nothing would reach the network without.
-fn is_for_builds(name: &str, value: &str, tools: &Tools<'_>) -> bool {
-    let is_index = name.starts_with("UV_") && (name.contains("INDEX") || name == "UV_FIND_LINKS");
-    let ends = ["_PASSWORD", "_USERNAME", "_TOKEN"];
-    let is_secret = ends.iter().any(|end| name.ends_with(end)) || name.starts_with("UV_PUBLISH_");
-    let other = [
-        "UV_CONFIG_FILE",
-        "UV_NO_BUILD",
-        "UV_OFFLINE",
-        "NETRC",
-        "SSL_CLIENT_CERT",
-    ];
-    let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
-    !is_index
-        && !is_secret
-        && !other.contains(&name)
-        && (is_proxy || tools.environment.secrets.check(name, value.as_bytes()).is_ok())
 }
 
 fn only_wheel(directory: &Path) -> Option<(PathBuf, WheelFilename)> {
@@ -327,106 +334,11 @@ impl Host {
     }
 }
 
-/// Clones a repository and checks the commit out, submodules too, as pip does.
-fn checkout(vcs: &Vcs, scratch: &Path, title: &str, tools: &Tools<'_>) -> Result<PathBuf, Error> {
-    let fail = |said: String| Error::Build {
-        package: title.to_owned(),
-        said: Said(said),
-    };
-    if vcs.kind != "git" {
-        return Err(fail(format!(
-            "only git repositories can be built, not {}",
-            vcs.kind
-        )));
-    }
-    let git = tools.environment.find_program("git");
-    let git = git.ok_or_else(|| fail("git is not installed".to_owned()))?;
-    let from = match &vcs.location {
-        Location::Url(url) => url.to_string(),
-        Location::Path(path) => path.display().to_string(),
-        Location::Index(_) => return Err(fail("a repository has a URL or a path".to_owned())),
-    };
-    let to = scratch.join("repository");
-    let steps: [Vec<&std::ffi::OsStr>; 3] = [
-        vec![
-            "clone".as_ref(),
-            "--quiet".as_ref(),
-            "--".as_ref(),
-            from.as_ref(),
-            to.as_ref(),
-        ],
-        vec![
-            "-C".as_ref(),
-            to.as_ref(),
-            "checkout".as_ref(),
-            "--quiet".as_ref(),
-            vcs.commit.as_ref(),
-        ],
-        ["-C".as_ref(), to.as_ref()]
-            .into_iter()
-            .chain(["submodule", "update", "--init", "--recursive", "--quiet"].map(AsRef::as_ref))
-            .collect(),
-    ];
-    let mut variables = super::process::network_variables(tools.environment);
-    // Git asks for its own credentials; it may use what the user gave it, but never a terminal.
-    variables.extend(super::process::pick(tools.environment, |name| {
-        matches!(name, "HOME" | "USER" | "SSH_AUTH_SOCK")
-            || name.starts_with("GIT_")
-            || name.starts_with("XDG_")
-    }));
-    variables.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
-    for arguments in steps {
-        let run = Run::new(&git, scratch)
-            .arguments(arguments)
-            .variables(variables.clone());
-        let output = run.output()?;
-        if !output.success {
-            return Err(fail(messages::tail(&output.stderr)));
-        }
-    }
-    Ok(match &vcs.subdirectory {
-        Some(subdirectory) => to.join(subdirectory),
-        None => to,
-    })
-}
-
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let fault = |source| read_fault(from, source);
     let mut source = fs_err::File::open(from).map_err(fault)?;
     let mut out = fs_err::File::create(to).map_err(fault)?;
     std::io::copy(&mut source, &mut out).map_err(fault)?;
-    Ok(())
-}
-
-/// Copies a source directory without what builds and tools left in it: an old `build/` would end up in the wheel.
-fn copy_directory(from: &Path, to: &Path, is_top: bool) -> std::io::Result<()> {
-    const NEVER: [&str; 8] = [
-        "__pycache__",
-        ".venv",
-        "venv",
-        "node_modules",
-        ".tox",
-        ".nox",
-        ".mypy_cache",
-        ".pytest_cache",
-    ];
-    fs_err::create_dir(to)?;
-    for entry in fs_err::read_dir(from)? {
-        let entry = entry?;
-        let (name, kind) = (entry.file_name(), entry.file_type()?);
-        let target = to.join(&name);
-        let name = name.to_string_lossy();
-        let is_left = is_top && matches!(&*name, "build" | "dist") || name.ends_with(".egg-info");
-        if kind.is_symlink() {
-            fs_err::os::unix::fs::symlink(fs_err::read_link(entry.path())?, target)?;
-        } else if kind.is_dir() {
-            if !NEVER.contains(&&*name) && !is_left {
-                copy_directory(&entry.path(), &target, false)?;
-            }
-        } else if kind.is_file() {
-            fs_err::copy(entry.path(), target)?;
-        }
-    }
     Ok(())
 }
 
@@ -463,21 +375,5 @@ mod tests {
                 .is_some()
         );
         assert_eq!(Host::parse("3 11 x86_64 - -").unwrap().glibc, None);
-    }
-
-    #[test]
-    fn a_copied_directory_lacks_what_builds_left() {
-        let directory = tempfile::tempdir().unwrap();
-        let from = directory.path().join("from");
-        for name in ["build/lib", "x.egg-info", "src/build", ".venv/bin"] {
-            fs_err::create_dir_all(from.join(name)).unwrap();
-        }
-        fs_err::write(from.join("src/build/a.py"), "").unwrap();
-        let to = directory.path().join("to");
-        copy_directory(&from, &to, true).unwrap();
-        assert!(to.join("src/build/a.py").exists());
-        for name in ["build", "x.egg-info", ".venv"] {
-            assert!(!to.join(name).exists(), "{name}");
-        }
     }
 }

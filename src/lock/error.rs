@@ -331,6 +331,7 @@ impl Error {
         let hint = match self {
             Self::NoWheel { hint, .. } => hint,
             Self::Resolve { hint, .. } => return hint.clone(),
+            Self::Build { said, .. } => return super::build_hint::hint(&said.0),
             Self::Fetch { source, .. } | Self::Index { source, .. } => return source.hint(),
             Self::Refused { .. } => crate::http::CREDENTIALS_HINT,
             Self::FetchUv { source, .. } => {

@@ -42,6 +42,10 @@ impl LockFormat {
         if pylock::is_lock_name(name) {
             return Some(Self::Pylock);
         }
+        // `uv lock --script tool.py`
+        if name.ends_with(".py.lock") {
+            return Some(Self::Uv);
+        }
         Self::OF_TOOLS
             .into_iter()
             .find(|format| format.file_name() == name)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::script::Script;
 use super::{Error, Request};
 use crate::digest::Digest;
 use crate::environment::Environment;
@@ -14,6 +15,7 @@ use crate::python::{DependencyGroups, PackageName, ProjectTable};
 pub(super) fn texts(request: &Request) -> Result<Vec<String>, Error> {
     let mut texts = requirement_texts(request)?;
     texts.extend(request.inline.iter().cloned());
+    texts.extend(Script::of(request)?.map(|script| script.text));
     if let Some(file) = &request.pyproject {
         texts.push(read(&request.directory.join(file))?);
     }

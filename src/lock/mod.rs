@@ -3,6 +3,8 @@
 //! A lock is read from a file ([`LockFormat`]) or asked of a resolver; [`Lock::select`] chooses one file for each package.
 
 mod build;
+mod build_environment;
+mod build_hint;
 mod content_hash;
 mod error;
 mod fetch;
@@ -25,10 +27,13 @@ mod poetry_lock;
 mod poetry_project;
 mod process;
 pub mod pylock;
+mod repository;
 mod resolve;
+mod script;
 mod select;
 mod settings;
 mod simple;
+mod source_tree;
 mod sources;
 mod text;
 mod uv;
@@ -71,6 +76,8 @@ pub struct Request {
     pub constraints: Vec<PathBuf>,
     /// Requirements that stand in no file of their own (PEP 723).
     pub inline: Vec<String>,
+    /// A script whose header says what is wanted, and from where (PEP 723).
+    pub script: Option<PathBuf>,
     /// A `pyproject.toml` whose `[project]` dependencies, extras and groups are wanted.
     pub pyproject: Option<PathBuf>,
     /// Extras of the project.
@@ -247,7 +254,10 @@ pub fn of(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock,
     if let Some(file) = &request.lock {
         return format::read(&request.directory.join(file), request, target, tools);
     }
-    let nothing = request.requirements.is_empty() && request.inline.is_empty() && request.pyproject.is_none();
+    let nothing = request.requirements.is_empty()
+        && request.inline.is_empty()
+        && request.script.is_none()
+        && request.pyproject.is_none();
     if nothing {
         let place = "the project";
         inputs::check_known(place, "extra", &request.extras, &BTreeSet::new())?;

@@ -9,6 +9,7 @@ use url::Url;
 use super::build::Host;
 use super::process::{Run, network_variables, pick};
 use super::resolve;
+use super::script::Script;
 use super::{
     Artifact, Content, Error, Location, Lock, Package, Request, Said, Tools, Vcs, inputs, messages, pylock,
 };
@@ -88,6 +89,7 @@ pub(super) fn resolve(request: &Request, target: &Target, tools: &Tools<'_>) -> 
     let inline = scratch.path().join("requirements.txt");
     let mut lines = request.inline.clone();
     lines.extend(project_requirements(request)?);
+    lines.extend(Script::of(request)?.map(|s| s.dependencies()).unwrap_or_default());
     fs_err::write(&inline, lines.join("\n")).map_err(|source| Error::read(&inline, source))?;
     let report = run(&python, request, &inline, tools)?;
     let packages: Result<Vec<_>, Error> = report.install.into_iter().map(package).collect();

@@ -8,6 +8,7 @@ use super::inputs;
 use super::messages;
 use super::process::{pick, without_users};
 use super::pylock::{self, Hashes};
+use super::script::Script;
 use super::settings::Settings;
 use super::uv::Uv;
 use super::{Content, Error, Lock, Request, Tools};
@@ -170,6 +171,10 @@ fn ask(
         .run(&request.directory, tools, variables)
         .arguments(arguments(request, target, tools))
         .arguments(preferred.iter().flat_map(Preferred::arguments));
+    let scratch = tools.store.scratch()?;
+    if let Some(script) = Script::of(request)? {
+        run = run.arguments(script.for_uv(scratch.path())?);
+    }
     run.input = request.inline.join("\n");
     let output = run.output()?;
     for warning in messages::warnings(&output.stderr) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use url::Url;
 
+use super::script::Script;
 use super::settings::expand;
 use super::{Error, Request};
 use crate::environment::Environment;
@@ -62,8 +63,17 @@ impl Sources {
             let table = read(&environment.working_directory.join(file))?.unwrap_or_default();
             sources.user = of_uv(&table, environment);
         } else if reads_files {
-            for directory in &directories {
-                sources.project.extend(of_project(directory, environment)?);
+            match Script::of(request)? {
+                // What stands beside a script is not for it.
+                Some(script) => {
+                    let uv = script.uv().cloned().unwrap_or_default();
+                    sources.project.extend(of_uv(&uv, environment));
+                }
+                None => {
+                    for directory in &directories {
+                        sources.project.extend(of_project(directory, environment)?);
+                    }
+                }
             }
             for file in user_files(environment) {
                 let table = read(&file)?.unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::document::Document;
 use super::error::Error;
 use super::settings::Settings;
-use super::uv_workspace;
+use super::{script, uv_workspace};
 use crate::lock::LockFormat;
 
 /// Where the project's requirements are.
@@ -18,6 +18,8 @@ pub enum RequirementSource {
     /// The project's own metadata: `pyproject.toml`, or `setup.cfg` / `setup.py` where there is none. Extras and
     /// groups are in the settings.
     Metadata(PathBuf),
+    /// The header of a script (PEP 723).
+    Script(PathBuf),
     /// The project requires nothing.
     None,
 }
@@ -107,12 +109,12 @@ fn beside_pylock(
             "there is no lock file and no requirements.txt",
             None,
         ),
-        (None, None) => chosen(RequirementSource::None, "nothing names any", None),
+        (None, None) => script::requirements_of_directory(root),
     }
 }
 
 /// What `-r` or `--lock` (or the settings of the same meaning) name.
-fn asked_for(settings: &Settings, wants_metadata: bool) -> Result<Option<Requirements>, Error> {
+pub(super) fn asked_for(settings: &Settings, wants_metadata: bool) -> Result<Option<Requirements>, Error> {
     let exists = |flag, path: &PathBuf| {
         let path = path.clone();
         if path.is_file() {
@@ -242,6 +244,7 @@ mod tests {
             RequirementSource::Lock(path) => format!("lock {}", name(path)),
             RequirementSource::Files(paths) => format!("files {}", name(&paths[0])),
             RequirementSource::Metadata(path) => format!("metadata {}", name(path)),
+            RequirementSource::Script(path) => format!("script {}", name(path)),
             RequirementSource::None => "none".into(),
         };
         Ok((source, chosen.ignored.as_ref().map(name).unwrap_or_default()))

@@ -37,7 +37,7 @@ pub enum Error {
     #[error("there is no project at {}", .0.display())]
     NoProject(PathBuf),
     /// The path of the project is a file.
-    #[error("{} is not a directory", .0.display())]
+    #[error("{} is neither a directory nor a Python script", .0.display())]
     NotADirectory(PathBuf),
     /// A file or directory of the project cannot be read; the cause names it.
     #[error("cannot read the project")]

@@ -223,7 +223,7 @@ fn relative_target(at: &TreePath, inside: &Path) -> String {
 }
 
 /// A file: executable if its owner may execute it; no other bit of its mode counts.
-fn file(path: &Path) -> Result<Entry, Error> {
+pub(super) fn file(path: &Path) -> Result<Entry, Error> {
     let metadata = fs_err::metadata(path).map_err(Error::Io)?;
     let content = Content::Path {
         path: path.to_owned(),

@@ -13,6 +13,7 @@ mod packaging;
 mod python_preference;
 mod python_source;
 pub mod runtime;
+mod script;
 pub mod settings;
 mod start;
 mod static_metadata;
@@ -28,6 +29,7 @@ pub use error::{Error, Place};
 pub use files::Files;
 pub use packaging::Packaging;
 pub use python_preference::{PythonPreference, RequiresPython};
+pub use script::Script;
 pub use settings::Settings;
 pub use start::{Start, Surroundings};
 pub use static_metadata::StaticMetadata;
@@ -49,6 +51,8 @@ pub struct Project {
     pub pyproject: Option<Document>,
     /// Where the requirements are, and why.
     pub requirements: Requirements,
+    /// The one script that is the project, if it is no directory.
+    pub script: Option<Script>,
     /// What says the start command, if something does: `--entrypoint` or `[tool.pyoci] entrypoint`.
     entrypoint_origin: &'static str,
     /// Which Python versions the project accepts.
@@ -66,7 +70,7 @@ impl Project {
             Err(error) => return Err(Error::Io(error)),
         };
         if !root.is_dir() {
-            return Err(Error::NotADirectory(path.to_owned()));
+            return Self::of_script(path, given);
         }
         let said = given.entrypoint.is_some();
         let pyproject = Document::read(&root.join("pyproject.toml"))?;
@@ -75,9 +79,10 @@ impl Project {
             None => given,
         };
         let requirements = discovery::requirements(&root, pyproject.as_ref(), &settings)?;
-        let requires_python = match &pyproject {
-            Some(document) => RequiresPython::of(document)?,
-            None => None,
+        let requires_python = match (&pyproject, &requirements.source) {
+            (_, RequirementSource::Script(script)) => script::requires_python(script)?,
+            (Some(document), _) => RequiresPython::of(document)?,
+            (None, _) => None,
         };
         Ok(Self {
             name: name(&root, pyproject.as_ref()),
@@ -91,6 +96,7 @@ impl Project {
             pyproject,
             requirements,
             requires_python,
+            script: None,
         })
     }
 
@@ -101,7 +107,10 @@ impl Project {
 
     /// Which Python the project wants: `--python`, else `.python-version`, else requires-python.
     pub fn python_preference(&self) -> Result<PythonPreference, Error> {
-        python_preference::preference(&self.root, &self.settings, self.requires_python.as_ref())
+        // What a script says of itself comes before what stands beside it.
+        let requires = self.requires_python.as_ref();
+        let root = Some(&*self.root).filter(|_| self.script.is_none() || requires.is_none());
+        python_preference::preference(root, &self.settings, requires)
     }
 
     /// Fails if requires-python does not accept the target's Python.
@@ -118,8 +127,13 @@ impl Project {
     /// The project's files, at their paths below the project's directory; `outputs` are what the build writes, and are
     /// left out. Says what else was left out where the user should know.
     pub fn files(&self, outputs: &[PathBuf], progress: &Progress) -> Result<Files, Error> {
-        let rules = IgnoreRules::read(&self.root, &self.settings, outputs)?;
-        let files = files::collect(&self.root, &rules)?;
+        let files = match &self.script {
+            Some(script) => script.files(&self.settings, outputs)?,
+            None => files::collect(
+                &self.root,
+                &IgnoreRules::read(&self.root, &self.settings, outputs)?,
+            )?,
+        };
         if !files.secrets.is_empty() {
             let names = files.secrets.join(", ");
             progress.choice("left out", format!("{names}: secrets never go into an image"));

@@ -86,7 +86,7 @@ impl Project {
             Some(package) => !package,
             None => switch(&["tool", "uv", "package"]) || switch(&["tool", "poetry", "package-mode"]),
         };
-        if off {
+        if off || self.script.is_some() {
             return Ok(Packaging::Files);
         }
         let setup = self.root.join("setup.py").is_file();

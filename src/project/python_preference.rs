@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 
 use pep440_rs::{Version, VersionSpecifiers};
 
-use super::document::Document;
+use super::document::{Document, Node};
 use super::error::{Error, Place};
 use super::settings::{Settings, python};
 use crate::lock::specifiers_of_poetry;
@@ -46,11 +46,21 @@ impl PythonPreference {
 }
 
 impl RequiresPython {
+    /// Reads `requires-python` of the header of a script.
+    pub fn of_script(header: &Document) -> Result<Option<Self>, Error> {
+        let node = header.get(&["requires-python"]);
+        node.map(|node| Self::of_node(header, node)).transpose()
+    }
+
     /// Reads `[project] requires-python`, or what stands for it in poetry's own form.
     pub fn of(document: &Document) -> Result<Option<Self>, Error> {
         let Some(node) = document.get(&["project", "requires-python"]) else {
             return Ok(Self::of_poetry(document));
         };
+        Self::of_node(document, node).map(Some)
+    }
+
+    fn of_node(document: &Document, node: &Node) -> Result<Self, Error> {
         let text = node.text().unwrap_or_default();
         let specifiers = VersionSpecifiers::from_str(text).map_err(|error| Error::Metadata {
             place: document.place(node),
@@ -59,10 +69,10 @@ impl RequiresPython {
                 one_line(&error.to_string())
             ),
         })?;
-        Ok(Some(Self {
+        Ok(Self {
             specifiers,
             place: document.place(node),
-        }))
+        })
     }
 
     /// `python = "^3.11"` of `[tool.poetry.dependencies]`; what poetry alone could tell of it says nothing.
@@ -98,9 +108,9 @@ fn one_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// What the settings, `.python-version` in `root` and requires-python say, the first of them that says something.
+/// What the settings, `.python-version` in `root` (if it counts) and requires-python say, the first of them that says something.
 pub fn preference(
-    root: &Path,
+    root: Option<&Path>,
     settings: &Settings,
     requires: Option<&RequiresPython>,
 ) -> Result<PythonPreference, Error> {
@@ -113,7 +123,8 @@ pub fn preference(
     if let Some(version) = settings.python {
         return Ok(said(version, "--python"));
     }
-    if let Some(version) = python_version_file(&root.join(".python-version"))? {
+    let file = root.map(|root| python_version_file(&root.join(".python-version")));
+    if let Some(version) = file.transpose()?.flatten() {
         return Ok(said(version, ".python-version"));
     }
     Ok(PythonPreference {
@@ -200,7 +211,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let requires = requires(">=3.10,<3.13").unwrap();
         let none = Settings::default();
-        let of = |settings: &Settings| preference(directory.path(), settings, Some(&requires)).unwrap();
+        let of = |settings: &Settings| preference(Some(directory.path()), settings, Some(&requires)).unwrap();
         assert_eq!(of(&none).reason, "requires-python `>=3.10, <3.13`");
         assert!(of(&none).allows((3, 11)) && !of(&none).allows((3, 13)));
         fs_err::write(directory.path().join(".python-version"), "# mine\n3.11.9\n3.12\n").unwrap();

@@ -18,21 +18,27 @@ pub struct ScriptMetadata {
 impl ScriptMetadata {
     /// Reads the text of a script; `None` if it has no `script` block. Lines in errors are those of the script.
     pub fn parse(script: &str) -> Result<Option<Self>, TableError> {
-        let lines: Vec<&str> = script.lines().collect();
-        let mut blocks = blocks(&lines).into_iter();
-        let Some((first, text)) = blocks.next() else {
+        let Some((first, text)) = Self::header(script)? else {
             return Ok(None);
         };
-        // > When there are multiple comment blocks of the same TYPE defined, tools MUST produce an error.
-        if let Some((line, _)) = blocks.next() {
-            let problem = "a second `# /// script` block".to_owned();
-            return Err(TableError { line, problem });
-        }
         let parsed = Self::of_toml(&text);
         parsed.map(Some).map_err(|error| TableError {
             line: error.line + first,
             ..error
         })
+    }
+
+    /// The TOML of the `script` block, and the line (from 1) of the script that is above it.
+    pub fn header(script: &str) -> Result<Option<(usize, String)>, TableError> {
+        let lines: Vec<&str> = script.lines().collect();
+        let mut blocks = blocks(&lines).into_iter();
+        let first = blocks.next();
+        // > When there are multiple comment blocks of the same TYPE defined, tools MUST produce an error.
+        if let Some((line, _)) = blocks.next() {
+            let problem = "a second `# /// script` block".to_owned();
+            return Err(TableError { line, problem });
+        }
+        Ok(first)
     }
 
     fn of_toml(text: &str) -> Result<Self, TableError> {

@@ -93,6 +93,16 @@ pub enum Error {
         /// Why.
         source: PathError,
     },
+    /// It imports from a directory that is not in the image.
+    #[error("wheel {wheel} is an editable install: {file} leads to {leads_to}, which is not in the image")]
+    Editable {
+        /// Which.
+        wheel: String,
+        /// The file, relative to the site directory.
+        file: String,
+        /// What it names.
+        leads_to: String,
+    },
     /// Two wheels have different files for one path.
     #[error("{first} and {second} both own {path}, with different contents")]
     Conflict {
@@ -118,6 +128,10 @@ impl Error {
             )),
             Self::Archive { .. } | Self::Record { .. } | Self::DistInfo { .. } => Some(
                 "the file is damaged or badly made: try another version, or tell the package's maintainers"
+                    .into(),
+            ),
+            Self::Editable { .. } => Some(
+                "require the project's directory, or a wheel of it that is not editable (`pip wheel PATH`)"
                     .into(),
             ),
             _ => None,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 
 use super::record::{self, Row};
-use super::{Error, MAX_TEXT, Wheel, scheme, script, zip};
+use super::{Error, MAX_TEXT, Wheel, local, scheme, script, zip};
 use crate::paths::TreePath;
 use crate::python::{PackageName, Target};
 use crate::tree::{Content, Entry, Tree, TreeError};
@@ -14,7 +14,7 @@ use crate::tree::{Content, Entry, Tree, TreeError};
 pub const INSTALLER: &str = "pip\n";
 /// The version of what [`install_all`] makes of the same wheels. It goes into the keys under which finished layers are
 /// kept: whatever changes an installed tree changes it.
-pub const INSTALL_FORMAT: u32 = 1;
+pub const INSTALL_FORMAT: u32 = 2;
 
 /// Where and how to install.
 #[derive(Clone, Copy, Debug)]
@@ -202,7 +202,12 @@ impl Installing<'_> {
         if self.is_made_anew(path) {
             return self.check(&content);
         }
+        let is_metadata = path.strip_prefix(self.wheel.dist_info.as_str()) == Some("METADATA");
+        if is_metadata && let Some(text) = local::without_local_urls(&self.wheel.metadata_bytes) {
+            return self.generate(path.as_str(), text, false);
+        }
         let place = scheme::place(self.wheel, path)?;
+        local::check_editable(self.wheel, place.path.as_str(), &content)?;
         if place.is_script && script::is_wrapper(place.path.file_name(), &self.wheel.entry_points) {
             return self.check(&content);
         }

@@ -6,6 +6,7 @@
 mod dist_info;
 mod error;
 mod install;
+mod local;
 #[cfg(test)]
 mod made;
 mod record;

@@ -57,14 +57,14 @@ impl Build<'_> {
         Ok(start)
     }
 
-    /// The layer of the project itself.
+    /// The layer of the project's large data files, if there are such, and that of the project itself.
     pub(super) fn app(
         &self,
         files: Files,
         distribution: Option<&Distribution>,
         start: &Start,
         base: &Base,
-    ) -> anyhow::Result<Layer> {
+    ) -> anyhow::Result<(Option<Layer>, Layer)> {
         let owner = self.user(base)?;
         let known = base.users.values().any(|known| known.uid == owner.uid);
         let home = (owner == UserChoice::NONROOT && !known).then_some(HOME);
@@ -75,13 +75,14 @@ impl Build<'_> {
         };
         let tree = self.project.tree(files, distribution, start, options)?;
         let tree = over_base(tree.with_small_files_read(HELD)?, base)?;
+        let (tree, data) = self.data(tree)?;
         let count = tree.iter().filter(|(_, entry)| entry.content().is_some()).count();
         let key = self.layer_key("app", &tree.digest()?.to_string());
         // Made faster than fetched, and new with every change: a cache that is shared has no use for it.
         let layer = self.layer((&key, "pyoci: app"), &self.store.alone(), || Ok(tree))?;
         self.progress
             .done("App", format!("{count} files, {}", size_of(&layer)));
-        Ok(layer)
+        Ok((data, layer))
     }
 }
 

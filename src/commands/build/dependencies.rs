@@ -57,9 +57,14 @@ impl Build<'_> {
             (request.extras, request.groups) = Default::default();
         }
         match &requirements.source {
-            RequirementSource::Lock(path) => request.lock = Some(path.clone()),
+            RequirementSource::Lock(path) => {
+                request.lock = Some(path.clone());
+                // Its header says where the indexes are.
+                request.script = self.project.script.as_ref().map(|script| script.path.clone());
+            }
             RequirementSource::Files(files) => request.requirements.clone_from(files),
             RequirementSource::Metadata(path) => request.pyproject = Some(path.clone()),
+            RequirementSource::Script(path) => request.script = Some(path.clone()),
             RequirementSource::None => {}
         }
         request
@@ -75,7 +80,9 @@ impl Build<'_> {
                 .to_string()
         };
         let source = match &requirements.source {
-            RequirementSource::Lock(path) | RequirementSource::Metadata(path) => name(path),
+            RequirementSource::Lock(path)
+            | RequirementSource::Metadata(path)
+            | RequirementSource::Script(path) => name(path),
             RequirementSource::Files(paths) => paths.iter().map(name).collect::<Vec<_>>().join(", "),
             RequirementSource::None => "none".to_owned(),
         };

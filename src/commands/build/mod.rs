@@ -2,6 +2,7 @@
 
 mod app;
 mod compile;
+pub(super) mod data;
 mod dependencies;
 mod gate;
 mod layers;
@@ -229,7 +230,7 @@ impl Build<'_> {
                 added.as_ref().map(|added| &added.layer),
             )
         })?;
-        let app = self.timings.step("app", &name, || {
+        let (data, app) = self.timings.step("app", &name, || {
             self.app(files, distribution.as_ref(), &start, &base)
         })?;
         let mut run = self.run(&base, distribution.as_ref(), &start, user);
@@ -245,6 +246,7 @@ impl Build<'_> {
         let ours: Vec<_> = packages
             .chain(library)
             .chain(vendored)
+            .chain(data.map(|layer| (LayerKind::AppData, layer)))
             .chain([(LayerKind::App, app)])
             .collect();
         let (kinds, layers) = ours.iter().cloned().unzip();

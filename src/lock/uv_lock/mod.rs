@@ -28,6 +28,7 @@ pub(super) fn read(text: &str, place: &Path, request: &Request, target: &Target)
     let reached = Walk::reach(&document, &environment, &roots, request)?;
     let local = reached.iter().map(|at| &document.packages[*at]);
     stale::check(&document, local, text, (&environment, request))?;
+    stale::check_script(&document, text, (&environment, request))?;
     for at in reached {
         let entry = &document.packages[at];
         if !is_project(entry, text, request) {

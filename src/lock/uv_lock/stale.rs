@@ -10,6 +10,7 @@ use pep440_rs::Version;
 use url::Url;
 
 use super::document::{Document, Entry, Metadata, Requirement as Locked};
+use crate::lock::script::Script;
 use crate::lock::text::Text;
 use crate::lock::{Error, Request, format};
 use crate::python::tables::TableError;
@@ -61,12 +62,53 @@ pub(super) fn check<'a>(
     Ok(())
 }
 
+/// Fails if the script beside its lock (`tool.py` and `tool.py.lock`) says other requirements than when it was locked.
+pub(super) fn check_script(
+    document: &Document,
+    text: Text<'_>,
+    (environment, request): (&MarkerEnvironment, &Request),
+) -> Result<(), Error> {
+    let path = text.path.with_extension("");
+    if path.extension().is_none_or(|extension| extension != "py") || !path.is_file() {
+        return Ok(());
+    }
+    let Some(script) = Script::read(&path)? else {
+        return Ok(());
+    };
+    let Ok(own) = "the-script-of-the-lock".parse() else {
+        return Ok(());
+    };
+    let mut comparison = Comparison {
+        environment,
+        own: &own,
+        sources: sources_in(&script.table),
+        differences: Vec::new(),
+    };
+    if let (Some(own), Some(of_lock)) = (&script.metadata.requires_python, &document.requires_python) {
+        comparison.requires_python(own, of_lock, true);
+    }
+    let now = comparison.wanted(&script.metadata.dependencies, None, ("extra", ""));
+    comparison.differ(&comparison.locked(&document.requirements, None), &now, "");
+    if comparison.differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Stale {
+        lock: format::shown(text.path, request),
+        project: format::shown(&path, request),
+        differences: comparison.differences,
+        mend: "uv lock --script SCRIPT",
+    })
+}
+
 /// `[tool.uv.sources]`: what says where a package comes from instead of an index.
 type Sources = BTreeMap<PackageName, toml::Value>;
 
 fn sources_of(pyproject: &Path) -> Sources {
     let text = fs_err::read_to_string(pyproject).unwrap_or_default();
-    let table: toml::Table = toml::from_str(&text).unwrap_or_default();
+    sources_in(&toml::from_str(&text).unwrap_or_default())
+}
+
+fn sources_in(table: &toml::Table) -> Sources {
     let sources = table
         .get("tool")
         .and_then(|tool| tool.get("uv")?.get("sources")?.as_table());

@@ -99,13 +99,14 @@ impl Project {
         if let Some(start) = procfile::start(&mut clues)? {
             return Ok(start);
         }
-        let sources: [fn(&mut Clues<'_>) -> Option<Start>; 6] = [
+        let sources: [fn(&mut Clues<'_>) -> Option<Start>; 7] = [
             scripts::console_script,
             django::start,
             web::start,
             dashboards::start,
             scripts::package_main,
             scripts::main_file,
+            scripts::with_header,
         ];
         for source in sources {
             if let Some(mut start) = source(&mut clues) {

@@ -1,7 +1,7 @@
 //! Console scripts, packages that run, and files named like a program.
 
 use super::{Clues, Start, below, of_words};
-use crate::project::Project;
+use crate::project::{Project, RequirementSource};
 
 /// The one console script, or the one named like the project.
 pub(super) fn console_script(clues: &mut Clues<'_>) -> Option<Start> {
@@ -121,6 +121,16 @@ pub(super) fn main_file(clues: &mut Clues<'_>) -> Option<Start> {
             .push(format!("files {}: none is main.py or app.py", files.join(", ")));
     }
     None
+}
+
+/// The script whose header says what the project requires.
+pub(super) fn with_header(clues: &mut Clues<'_>) -> Option<Start> {
+    let RequirementSource::Script(script) = &clues.project.requirements.source else {
+        return None;
+    };
+    let name = script.file_name()?.to_str().filter(|name| clues.has(name))?;
+    let reason = format!("{name} has the header that says what is required");
+    Some(of_words(&["python3", &clues.argument(name)], reason))
 }
 
 pub(super) fn is_identifier(name: &str) -> bool {
