@@ -9,11 +9,11 @@ use url::Url;
 use super::indexes::{Indexes, is_pypi};
 use super::simple::{self, File};
 use super::{Artifact, Content, Error, Listed, Location, Lock, Request};
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::environment::Environment;
 use crate::http;
 use crate::parallel;
-use crate::python::PackageName;
+use crate::python::{PackageName, SdistFilename, WheelFilename};
 use crate::tools::Tools;
 
 /// Where files are looked for.
@@ -61,6 +61,12 @@ impl<'a> Question<'a> {
         let Some(file) = found.into_iter().next() else {
             return Err(self.not_listed(&artifact.name));
         };
+        if file.is_yanked {
+            // > An installer MUST ignore yanked releases, if the selection constraints can be satisfied with a non-yanked
+            // > version, and MAY … a version specifier of `==`: what is locked is one. (PEP 592)
+            let what = format!("{} was taken back by its authors (yanked)", artifact.name);
+            self.tools.progress.warn(format!("{what}: lock a newer version"));
+        }
         Ok(Artifact {
             location: location(&file.url),
             size: artifact.size.or(file.size),
@@ -111,11 +117,13 @@ impl<'a> Question<'a> {
     /// The project's files at a place; none if it does not know the project.
     fn files(&self, place: &Place) -> Result<Vec<File>, Error> {
         let url = match place {
-            Place::Directory(path) => return directory(path),
+            Place::Directory(path) => return hashed(directory(path)?, &self.listed.package),
             Place::Page(url) => url.clone(),
             Place::Index(url) => project_page(url, &self.listed.package),
         };
-        if let Ok(path) = url.to_file_path() {
+        if url.scheme() == "file"
+            && let Ok(path) = url.to_file_path()
+        {
             return directory(&path);
         }
         let fault = |source| Error::Index {
@@ -206,6 +214,24 @@ fn project_page(index: &Url, package: &PackageName) -> Url {
         segments.pop_if_empty().push(package.as_str()).push("");
     }
     url
+}
+
+/// The project's own of some files on this machine, with their hashes: some locks know files by these alone.
+fn hashed(files: Vec<File>, package: &PackageName) -> Result<Vec<File>, Error> {
+    let is_own = |file: &File| {
+        let wheel = file.name.parse::<WheelFilename>();
+        wheel.is_ok_and(|wheel| wheel.name == *package) || SdistFilename::parse(&file.name, package).is_ok()
+    };
+    let mut own: Vec<File> = files.into_iter().filter(is_own).collect();
+    for file in &mut own {
+        if let (true, Ok(path)) = (file.hashes.is_empty(), file.url.to_file_path()) {
+            let mut hasher = Hasher::sha256();
+            let mut content = fs_err::File::open(&path).map_err(|e| Error::read(&path, e))?;
+            std::io::copy(&mut content, &mut hasher).map_err(|e| Error::read(&path, e))?;
+            file.hashes.push(hasher.finish());
+        }
+    }
+    Ok(own)
 }
 
 /// The files of a directory, or those that a page of links in it or at this place names; none if there is nothing.
