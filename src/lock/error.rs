@@ -237,6 +237,30 @@ pub enum Error {
         /// Where it is required: file and line.
         place: Option<String>,
     },
+    /// Some requirements have hashes, and one has not.
+    #[error("{place}: {}, and other requirements have hashes", if *.is_pinned { "no hash is given" } else { "the version is not pinned" })]
+    HashMissing {
+        /// File and line.
+        place: String,
+        /// Whether only the hash is missing.
+        is_pinned: bool,
+    },
+    /// A pinned version is not one that a constraint allows.
+    #[error("{place} pins a version that {constraint} does not allow")]
+    Constrained {
+        /// File and line.
+        place: String,
+        /// File and line of the constraint.
+        constraint: String,
+    },
+    /// Hashed requirements lack something that one of them needs.
+    #[error("{package} needs `{requirement}`, which the hashed requirements do not list")]
+    NotComplete {
+        /// Name and version.
+        package: String,
+        /// What it needs.
+        requirement: String,
+    },
     /// The number of bytes is not that of the lock.
     #[error(
         "{location} is not the file of {package} that was locked: expected {expected} bytes, got {actual}"
@@ -369,6 +393,12 @@ impl Error {
             }
             Self::NotListed { .. } => {
                 "name its index with PIP_INDEX_URL or PIP_EXTRA_INDEX_URL; if the file was deleted or replaced, lock again"
+            }
+            Self::HashMissing { .. } => {
+                "give every requirement a version and a hash, or none (`pip-compile --generate-hashes`, `uv export`)"
+            }
+            Self::NotComplete { .. } => {
+                "lock with all dependencies (`pip-compile --generate-hashes`, `uv export`), or leave the hashes out"
             }
             Self::NoHash { .. } => "add the hash of a file that fits the target, or leave the hashes out",
             Self::BuiltForHost { .. } => {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::index::Question;
 use super::indexes::Indexes;
-use super::{Artifact, Error, Location, Request, Selected, Source, Tools, build};
+use super::{Artifact, Error, Location, Request, Selected, Source, Tools, build, hashed};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::python::{Target, WheelFilename};
 use crate::store::{Kind, NewEntry};
@@ -66,6 +66,7 @@ pub fn fetch_all(
             selected: chosen.clone(),
         });
     }
+    hashed::check_complete(&wheels, request, target, tools)?;
     Ok(wheels)
 }
 

@@ -11,6 +11,7 @@ mod fetch;
 mod fit;
 mod format;
 mod gateway;
+mod hashed;
 mod index;
 mod indexes;
 mod inputs;
@@ -263,6 +264,9 @@ pub fn of(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock,
         inputs::check_known(place, "extra", &request.extras, &BTreeSet::new())?;
         inputs::check_known(place, "dependency group", &request.groups, &BTreeSet::new())?;
         return Ok(Lock::default());
+    }
+    if let Some(lock) = hashed::of(request, target, tools)? {
+        return Ok(lock);
     }
     if request.locked {
         return Err(Error::NotLocked);

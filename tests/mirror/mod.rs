@@ -79,6 +79,7 @@ impl Mirror {
     }
 
     /// Changes the file whose path ends so.
+    #[allow(dead_code, reason = "not every test that has a mirror needs it")]
     pub fn edit(&mut self, ending: &str, change: impl FnOnce(&str) -> String) {
         let (_, bytes) = self
             .files
@@ -90,7 +91,20 @@ impl Mirror {
         *bytes = changed.into_bytes();
     }
 
+    /// Adds a file at a path.
+    #[allow(dead_code, reason = "not every test that has a mirror needs it")]
+    pub fn put(&mut self, path: &str, bytes: &[u8]) {
+        self.files.insert(path.to_owned(), bytes.to_vec());
+    }
+
+    /// Removes a package from the pool, and gives its bytes.
+    #[allow(dead_code, reason = "not every test that has a mirror needs it")]
+    pub fn drop_package(&mut self, package: &str) -> Vec<u8> {
+        self.files.remove(&format!("pool/{package}.deb")).unwrap()
+    }
+
     /// Flips a bit of a package.
+    #[allow(dead_code, reason = "not every test that has a mirror needs it")]
     pub fn damage(&mut self, package: &str) {
         let bytes = self.files.get_mut(&format!("pool/{package}.deb")).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
