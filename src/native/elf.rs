@@ -81,9 +81,12 @@ impl Pieces {
         }
     }
 
-    /// Forgets pieces of more than `limit` bytes.
-    pub fn drop_large(&mut self, limit: usize) {
-        self.pieces.retain(|(_, piece)| piece.len() <= limit);
+    /// Keeps no more than the first `limit` bytes of each piece: the file's header is in the first.
+    pub fn shorten(&mut self, limit: usize) {
+        for (_, piece) in &mut self.pieces {
+            piece.truncate(limit);
+            piece.shrink_to_fit();
+        }
     }
 
     pub fn get(&self, range: &Range<u64>) -> Option<&[u8]> {

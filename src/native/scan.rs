@@ -11,7 +11,7 @@ use crate::tree::{Content, Entry, Tree};
 const BLOCK: u64 = 512;
 /// What is read of every file at first: the header of an ELF file and its segments.
 const FIRST: u64 = 4096;
-/// Larger pieces of a file that must be read again are not kept until then.
+/// No more of a piece of a file that must be read again is kept until then.
 const KEPT: usize = 64 * 1024;
 /// Tables lead to tables: dynamic section, version needs, names.
 const ROUNDS: usize = 8;
@@ -108,7 +108,7 @@ impl<'t> Scan<'t> {
         match capture.ended() {
             Ok(found) => self.found.extend(found),
             Err(mut capture) => {
-                capture.pieces.drop_large(KEPT);
+                capture.pieces.shorten(KEPT);
                 self.late.push(*capture);
             }
         }
@@ -269,6 +269,57 @@ mod tests {
             objects.extend(objects_of.take(40));
         }
         objects
+    }
+
+    /// An object whose names are between a long beginning and its dynamic section: they have passed by when that tells
+    /// where they are.
+    fn late_object() -> Vec<u8> {
+        let mut bytes = vec![0; 400_000];
+        let mut put = |at: usize, text: &[u8]| bytes[at..at + text.len()].copy_from_slice(text);
+        put(0, b"\x7fELF\x02\x01\x01");
+        put(18, &62_u16.to_le_bytes());
+        put(32, &64_u64.to_le_bytes());
+        put(54, &56_u16.to_le_bytes());
+        put(56, &3_u16.to_le_bytes());
+        // PT_LOAD of the first 200,000 bytes, PT_LOAD of the rest, PT_DYNAMIC.
+        for (number, (kind, offset, size)) in [(1, 0, 200_000), (1, 200_000, 200_000), (2, 300_000, 64)]
+            .iter()
+            .enumerate()
+        {
+            let at = 64 + 56 * number;
+            put(at, &u32::to_le_bytes(*kind));
+            for (field, value) in [(8, *offset), (16, *offset), (32, *size)] {
+                put(at + field, &u64::to_le_bytes(value));
+            }
+        }
+        // DT_NEEDED, DT_SONAME, DT_STRTAB, DT_NULL.
+        for (number, (tag, value)) in [(1, 1), (14, 20), (5, 250_000), (0, 0)].iter().enumerate() {
+            put(300_000 + 16 * number, &u64::to_le_bytes(*tag));
+            put(300_008 + 16 * number, &u64::to_le_bytes(*value));
+        }
+        put(250_001, b"libneeded.so.1\0");
+        put(250_020, b"liblate.so\0");
+        bytes
+    }
+
+    #[test]
+    fn tables_that_had_passed_by_are_read_again() {
+        let mut tree = Tree::new();
+        let entry = Entry::file(Content::bytes(late_object()), false);
+        tree.insert(TreePath::new("late.so").unwrap(), entry).unwrap();
+        let options = Options {
+            mtime: 0,
+            compression: Compression::Gzip,
+            threads: 1,
+        };
+        let mut scan = Scan::new(&tree);
+        let mut see = |bytes: &[u8]| scan.feed(bytes);
+        layer::write_seen(&tree, &options, None, &mut io::sink(), &mut see).unwrap();
+        assert_eq!(scan.late.len(), 1);
+        let found = scan.finish().unwrap();
+        assert_eq!(found[0].1.soname.as_deref(), Some("liblate.so"));
+        assert_eq!(found[0].1.needed, ["libneeded.so.1"]);
+        assert_eq!(super::scan(&tree).unwrap(), found);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::tree::{Content, Tree};
 use crate::wheel::{self, Installed, Wheel};
 
 /// Changes whenever other things are known of the same layer.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What is known of a layer of dependencies.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

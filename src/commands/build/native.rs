@@ -16,7 +16,7 @@ use crate::native::{self, Finding, Gap, Object};
 use crate::store::Store;
 
 /// Changes whenever the same layers would get another verdict.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A verdict that is to be reached or remembered.
 pub(super) struct Verdict<'b> {
