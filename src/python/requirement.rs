@@ -74,7 +74,8 @@ fn parse(scanner: &mut Scanner) -> Result<Requirement, &'static str> {
     };
     if scanner.take("@") {
         scanner.skip_space();
-        let url = scanner.take_while(|c| !c.is_whitespace());
+        // As in `packaging`, only blanks and tabs end it.
+        let url = scanner.take_while(|c| !matches!(c, ' ' | '\t'));
         if url.is_empty() {
             return Err("a URL after `@`");
         }

@@ -222,9 +222,9 @@ fn starts_with(version: &Version, prefix: &Version) -> bool {
     version.epoch() == prefix.epoch() && prefix.release().iter().zip(padded).all(|(a, b)| a == b)
 }
 
-/// A version by the rules of `packaging`, which takes no text after it.
-fn parse_version(text: &str) -> Option<Version> {
-    Version::from_str(text).ok()
+/// A version by the rules of `packaging`, with white space of any kind round it; `None` if it is none.
+pub fn parse_version(text: &str) -> Option<Version> {
+    Version::from_str(text.trim()).ok()
 }
 
 impl Specifiers {
