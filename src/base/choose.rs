@@ -3,12 +3,16 @@
 use pep440_rs::{Version, VersionSpecifiers};
 
 use super::Error;
+use crate::platform::Platform;
+use crate::python::{Libc, Target};
 use crate::reference::ImageReference;
 
-/// Recipes by the Python that they bring, the preferred first.
-const RECIPES: [((u64, u64), &str); 2] = [((3, 13), "trixie"), ((3, 11), "bookworm")];
+/// Python, glibc and name of a recipe.
+type Known = ((u32, u32), (u32, u32), &'static str);
+/// Recipes with the Python and the glibc that they bring, the preferred first.
+const RECIPES: [Known; 2] = [((3, 13), (2, 41), "trixie"), ((3, 11), (2, 36), "bookworm")];
 /// Pythons that `docker.io/library/python` has slim images of, the newest first.
-const OFFICIAL: [(u64, u64); 6] = [(3, 14), (3, 13), (3, 12), (3, 11), (3, 10), (3, 9)];
+const OFFICIAL: [(u32, u32); 6] = [(3, 14), (3, 13), (3, 12), (3, 11), (3, 10), (3, 9)];
 /// No minor version of Python had more patch releases.
 const PATCHES: u64 = 40;
 
@@ -23,27 +27,66 @@ pub enum Wish {
     Fitting(VersionSpecifiers),
 }
 
+/// A recipe that fits a wish, and what it is known to bring before it is looked at.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The recipe.
+    pub reference: ImageReference,
+    python: (u32, u32),
+    glibc: (u32, u32),
+}
+
+impl Candidate {
+    /// What its base will be, but for the patch release of Python.
+    pub fn target(&self, platform: Platform) -> Target {
+        let (major, minor) = self.glibc;
+        Target {
+            platform,
+            libc: Libc::Glibc { major, minor },
+            python: self.python,
+            python_full: None,
+            interpreter: format!("/usr/bin/python{}.{}", self.python.0, self.python.1),
+        }
+    }
+}
+
+/// The recipes that fit, the preferred first.
+pub fn candidates(wish: &Wish) -> Vec<Candidate> {
+    let fitting = RECIPES.iter().filter(|(python, ..)| wish.fits(*python));
+    fitting
+        .map(|(python, glibc, recipe)| Candidate {
+            reference: ImageReference::Recipe((*recipe).to_owned()),
+            python: *python,
+            glibc: *glibc,
+        })
+        .collect()
+}
+
 /// The base to build on where the user names none.
 pub fn default_for(wish: &Wish) -> Result<ImageReference, Error> {
-    let fits = |(major, minor): (u64, u64)| match wish {
-        Wish::Any => true,
-        Wish::Minor(a, b) => (major, minor) == (u64::from(*a), u64::from(*b)),
-        // Any patch release will do: which one the base has is not known yet, and is checked when it is.
-        Wish::Fitting(specifiers) => {
-            (0..PATCHES).any(|patch| specifiers.contains(&Version::new([major, minor, patch])))
-        }
-    };
-    if let Some((_, recipe)) = RECIPES.iter().find(|(python, _)| fits(*python)) {
-        return Ok(ImageReference::Recipe((*recipe).to_owned()));
+    if let Some(candidate) = candidates(wish).into_iter().next() {
+        return Ok(candidate.reference);
     }
-    let official = OFFICIAL.into_iter().find(|python| fits(*python));
+    let official = OFFICIAL.into_iter().find(|python| wish.fits(*python));
     let python = match wish {
-        Wish::Minor(major, minor) => Some((u64::from(*major), u64::from(*minor))),
+        Wish::Minor(major, minor) => Some((*major, *minor)),
         _ => official,
     };
     let (major, minor) = python.ok_or_else(|| Error::NoDefault(format!("{wish}")))?;
     let name = format!("docker.io/library/python:{major}.{minor}-slim");
     name.parse().map_err(|_| Error::NoDefault(name))
+}
+
+impl Wish {
+    fn fits(&self, (major, minor): (u32, u32)) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Minor(a, b) => (major, minor) == (*a, *b),
+            // Any patch release will do: which one the base has is not known yet, and is checked when it is.
+            Self::Fitting(specifiers) => (0..PATCHES)
+                .any(|patch| specifiers.contains(&Version::new([u64::from(major), u64::from(minor), patch]))),
+        }
+    }
 }
 
 impl std::fmt::Display for Wish {

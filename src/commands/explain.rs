@@ -122,6 +122,9 @@ impl Explanation {
             (None, None) => "the base's is root, which no app needs to be",
         };
         let command = super::shown(&start.command);
+        let command = Some(command)
+            .filter(|command| !command.is_empty())
+            .unwrap_or("?".to_owned());
         self.say("Start", format!("{command}: {}", start.reason));
         if !start.import_roots.is_empty() {
             let roots = start.import_roots.iter();
@@ -183,19 +186,26 @@ impl Explanation {
         } else {
             self.say("Packages", format!("{}: {}", names.len(), listed(&names)));
         }
-        let from_source: Vec<String> = selected
-            .iter()
-            .filter(|s| !matches!(s.source, Source::Wheel(_)))
-            .map(Selected::title)
-            .collect();
-        if !from_source.is_empty() {
-            self.say(
-                "Built here",
-                format!(
-                    "{}: there is no wheel that fits; --no-build forbids it",
-                    listed(&from_source)
-                ),
-            );
+        let of_kind = |wanted: fn(&Source) -> bool| -> Vec<String> {
+            let chosen = selected.iter().filter(|s| wanted(&s.source));
+            chosen.map(Selected::title).collect()
+        };
+        for (names, why) in [
+            (
+                of_kind(|source| matches!(source, Source::Sdist(..))),
+                "there is no wheel that fits",
+            ),
+            (
+                of_kind(|source| matches!(source, Source::Directory(_) | Source::Vcs(_))),
+                "it is required as source",
+            ),
+        ] {
+            if !names.is_empty() {
+                self.say(
+                    "Built here",
+                    format!("{}: {why}; --no-build forbids it", listed(&names)),
+                );
+            }
         }
         let package = |s: &Selected| {
             let (kind, from) = match &s.source {

@@ -101,7 +101,9 @@ fn guesses(project: &Project, plan: &Plan) -> Vec<Guess> {
             guess(key, array(&names), "as asked for");
         }
     }
-    guess("entrypoint", array(&plan.start.command), &plan.start.reason);
+    if !plan.start.command.is_empty() {
+        guess("entrypoint", array(&plan.start.command), &plan.start.reason);
+    }
     if !plan.start.import_roots.is_empty() {
         let roots = plan.start.import_roots.iter();
         let roots: Vec<String> = roots

@@ -138,6 +138,15 @@ impl Module {
         finder.found
     }
 
+    /// The names of the console scripts that a literal `entry_points` of `setup(...)` declares.
+    pub fn console_scripts(&self) -> Vec<String> {
+        let mut finder = EntryPointsOf(Vec::new());
+        for statement in &self.body {
+            finder.visit_stmt(statement);
+        }
+        finder.0
+    }
+
     /// The text that is assigned to a name at module level.
     pub fn text_of(&self, name: &str) -> Option<String> {
         let mut found = None;
@@ -166,6 +175,33 @@ impl<'a> Visitor<'a> for TextAfter<'_> {
             && self.found.is_none()
         {
             self.found = text(second);
+        }
+        walk_expr(self, expression);
+    }
+}
+
+struct EntryPointsOf(Vec<String>);
+
+impl<'a> Visitor<'a> for EntryPointsOf {
+    fn visit_expr(&mut self, expression: &'a Expr) {
+        if let Expr::Call(call) = expression
+            && let Some(keyword) = call.arguments.find_keyword("entry_points")
+            && let Expr::Dict(groups) = &keyword.value
+        {
+            let scripts = groups
+                .items
+                .iter()
+                .find(|item| item.key.as_ref().and_then(text).as_deref() == Some("console_scripts"));
+            let lines: Vec<String> = match scripts.map(|item| &item.value) {
+                Some(Expr::List(list)) => list.elts.iter().filter_map(text).collect(),
+                Some(other) => text(other)
+                    .iter()
+                    .flat_map(|all| all.lines().map(str::to_owned).collect::<Vec<_>>())
+                    .collect(),
+                None => Vec::new(),
+            };
+            let names = lines.iter().filter_map(|line| line.split_once('='));
+            self.0.extend(names.map(|(name, _)| name.trim().to_owned()));
         }
         walk_expr(self, expression);
     }

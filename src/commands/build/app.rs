@@ -8,7 +8,7 @@ use crate::image::{Base, UserChoice};
 use crate::layer::Layer;
 use crate::lock::{self, Request, Selected};
 use crate::paths::TreePath;
-use crate::project::{AppOptions, Distribution, Files, Packaging, Start, Surroundings};
+use crate::project::{self, AppOptions, Distribution, Files, Packaging, Start, Surroundings};
 use crate::python::{PackageName, Target};
 use crate::tree::Tree;
 use crate::wheel::Wheel;
@@ -49,9 +49,16 @@ impl Build<'_> {
         let surroundings = Surroundings {
             installed: &|package: &PackageName| selected.iter().any(|s| s.name == *package),
             shell: base.has_shell,
-            unbuilt: self.explains && distribution.is_none(),
+            unbuilt: self.explains && matches!(self.project.packaging()?, Packaging::Build { .. }),
         };
-        let start = self.project.start(files, distribution, surroundings)?;
+        let start = match self.project.start(files, distribution, surroundings) {
+            Err(project::Error::NoStart { .. }) if surroundings.unbuilt => Start {
+                reason: "not known before the project's wheel is built: a console script, if it has one"
+                    .to_owned(),
+                ..Start::default()
+            },
+            start => start?,
+        };
         self.progress
             .choice("Start", format!("{}: {}", shown(&start.command), start.reason));
         Ok(start)

@@ -6,11 +6,12 @@ use super::{Build, Order, platforms, project};
 use crate::base;
 use crate::environment::Environment;
 use crate::image::{Base, Run};
-use crate::lock::{Request, Selected};
+use crate::lock::{self, Request, Selected, Source};
 use crate::platform::Platform;
 use crate::progress::Progress;
-use crate::project::{Distribution, Files, Project, Start};
+use crate::project::{Distribution, Files, Project, RequirementSource, Start};
 use crate::reference::ImageReference;
+use crate::tools::Tools;
 use crate::tree::Owner;
 
 /// What is decided for one platform.
@@ -62,7 +63,12 @@ impl Build<'_> {
         let base = self
             .timings
             .step("base", &name, || self.base(&reference, platform))
-            .with_context(|| format!("cannot load the base {reference} ({reason})"))?;
+            .with_context(|| {
+                format!(
+                    "cannot load the base {reference} ({reason}{})",
+                    self.without_registry(&reference)
+                )
+            })?;
         self.check_left_out(&base)?;
         self.project.check_python(&base.target)?;
         self.progress
@@ -106,10 +112,82 @@ impl Build<'_> {
             (None, None) => base::Wish::Any,
         };
         let reason = Some(preference.reason).filter(|reason| !reason.is_empty());
-        Ok((
-            base::default_for(&wish)?,
-            reason.unwrap_or_else(|| "the default".to_owned()),
-        ))
+        let reason = reason.unwrap_or_else(|| "the default".to_owned());
+        if let Some((reference, why)) = self.base_with_wheels(&base::candidates(&wish))? {
+            return Ok((reference, format!("{reason}; {why}")));
+        }
+        Ok((base::default_for(&wish)?, reason))
+    }
+
+    /// What the user may do where `.python-version` leads to a registry that is not there.
+    fn without_registry(&self, reference: &ImageReference) -> String {
+        let settings = &self.project.settings;
+        let preference = self.project.python_preference().ok();
+        let preference = preference
+            .filter(|_| settings.base.is_none() && settings.python.is_none())
+            .filter(|_| matches!(reference, ImageReference::Registry(_)));
+        let Some((Some(_), accepted)) = preference.map(|p| (p.version, p.accepted)) else {
+            return String::new();
+        };
+        let wish = accepted.map_or(base::Wish::Any, base::Wish::Fitting);
+        let Some(other) = base::candidates(&wish).into_iter().next() else {
+            return String::new();
+        };
+        let python = other.target(Platform::host()).python_minor();
+        format!(
+            "; --python {python} takes {}, which needs no registry",
+            other.reference
+        )
+    }
+
+    /// The recipe for whose Python a lock has the most wheels, if that is not the preferred one: what was locked some
+    /// years ago has none for the Python of today.
+    fn base_with_wheels(
+        &self,
+        candidates: &[base::Candidate],
+    ) -> anyhow::Result<Option<(ImageReference, String)>> {
+        let (Some((preferred, others)), RequirementSource::Lock(_)) =
+            (candidates.split_first(), &self.project.requirements.source)
+        else {
+            return Ok(None);
+        };
+        let mut best = (self.without_wheels(preferred)?, None);
+        for candidate in others {
+            if best.0 == Some(0) {
+                break;
+            }
+            let missing = self.without_wheels(candidate)?;
+            if missing.unwrap_or(usize::MAX) < best.0.unwrap_or(usize::MAX) {
+                best = (missing, Some(candidate));
+            }
+        }
+        Ok(best.1.map(|candidate| {
+            let why = format!("the lock has more wheels for it than for {}", preferred.reference);
+            (candidate.reference.clone(), why)
+        }))
+    }
+
+    /// How many locked packages have no wheel that fits a candidate; `None` if the lock is not for it at all.
+    fn without_wheels(&self, candidate: &base::Candidate) -> anyhow::Result<Option<usize>> {
+        let silent = Progress::silent();
+        let tools = Tools {
+            progress: &silent,
+            ..self.tools()
+        };
+        let request = self.lock_request();
+        let mut missing = 0;
+        for platform in platforms(&self.project.settings)? {
+            let target = candidate.target(platform);
+            let selected = lock::of(&request, &target, &tools)
+                .and_then(|lock| lock.select(&target, &request.extras, &request.groups));
+            // What is wrong with the lock is said when it is read for the base that is chosen.
+            let Ok(selected) = selected else {
+                return Ok(None);
+            };
+            let built = |s: &&Selected| matches!(s.source, Source::Sdist(..));
+            missing += selected.iter().filter(built).count();
+        }
+        Ok(Some(missing))
     }
 
     /// A reference whose path, if it has one, counts from the working directory.

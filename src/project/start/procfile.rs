@@ -68,6 +68,10 @@ pub(super) fn start(clues: &mut Clues<'_>) -> Result<Option<Start>, Error> {
     for word in &mut words {
         *word = with_default_port(word);
     }
+    // The platform that the Procfile was written for always sets PORT: gunicorn reads it by itself, and so may the app.
+    if *name == "web" {
+        words.insert(0, format!("PORT={PORT}"));
+    }
     Ok(Some(Start {
         command: words,
         reason: format!("the {name}: line of Procfile"),

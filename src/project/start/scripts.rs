@@ -1,7 +1,7 @@
 //! Console scripts, packages that run, and files named like a program.
 
 use super::{Clues, Start, below, of_words};
-use crate::project::{Project, RequirementSource};
+use crate::project::RequirementSource;
 
 /// The one console script, or the one named like the project.
 pub(super) fn console_script(clues: &mut Clues<'_>) -> Option<Start> {
@@ -13,7 +13,7 @@ pub(super) fn console_script(clues: &mut Clues<'_>) -> Option<Start> {
                 scripts.map(|script| script.name.clone()).collect(),
             )
         }
-        None if clues.surroundings.unbuilt => (clues.project.name.clone(), declared(clues.project)),
+        None if clues.surroundings.unbuilt => (clues.project.name.clone(), declared(clues)),
         None => return None,
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -37,15 +37,40 @@ pub(super) fn console_script(clues: &mut Clues<'_>) -> Option<Start> {
     Some(of_words(&[name], reason.to_owned()))
 }
 
-/// The console scripts that pyproject.toml declares, in `[project]` or in poetry's own table.
-fn declared(project: &Project) -> Vec<String> {
+/// The console scripts that the project's files declare: `[project]` or poetry's own table, setup.cfg, setup.py.
+fn declared(clues: &Clues<'_>) -> Vec<String> {
     let tables = [&["project", "scripts"][..], &["tool", "poetry", "scripts"]];
     let table = tables
         .iter()
-        .find_map(|keys| project.pyproject.as_ref()?.get(keys)?.table());
-    table
-        .into_iter()
-        .flat_map(|table| table.keys().cloned())
+        .find_map(|keys| clues.project.pyproject.as_ref()?.get(keys)?.table());
+    if let Some(table) = table {
+        return table.keys().cloned().collect();
+    }
+    let in_cfg = clues
+        .read("setup.cfg")
+        .map(|bytes| in_setup_cfg(&String::from_utf8_lossy(&bytes)));
+    match in_cfg {
+        Some(names) if !names.is_empty() => names,
+        _ => clues
+            .module("setup.py")
+            .map(|module| module.console_scripts())
+            .unwrap_or_default(),
+    }
+}
+
+/// `console_scripts` of `[options.entry_points]`: lines of `name = module:object`, indented.
+fn in_setup_cfg(text: &str) -> Vec<String> {
+    let section = text
+        .lines()
+        .skip_while(|line| line.trim() != "[options.entry_points]")
+        .skip(1);
+    let section = section.take_while(|line| !line.starts_with('['));
+    let after = section
+        .skip_while(|line| !line.starts_with("console_scripts"))
+        .skip(1);
+    after
+        .take_while(|line| line.is_empty() || line.starts_with([' ', '\t']))
+        .filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned()))
         .collect()
 }
 

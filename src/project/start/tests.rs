@@ -64,7 +64,7 @@ fn a_procfile_comes_before_what_is_guessed() {
     let procfile = "# c\nworker: w\nweb: exec gunicorn 'my app:app' -b :$PORT\n";
     assert_eq!(
         command(&[("Procfile", procfile), ("main.py", "")], &[]),
-        "gunicorn my app:app -b :${PORT:-8000}"
+        "PORT=${PORT:-8000} gunicorn my app:app -b :${PORT:-8000}"
     );
     assert_eq!(
         command(
@@ -324,4 +324,36 @@ fn the_only_file_is_what_the_hint_proposes() {
         hint.starts_with("say it: --entrypoint \"python3 convert.py\";"),
         "{hint}"
     );
+}
+
+#[test]
+fn scripts_that_are_declared_serve_while_the_wheel_is_not_built() {
+    for (file, text) in [
+        (
+            "setup.cfg",
+            "[metadata]\nname = x\n[options.entry_points]\nconsole_scripts =\n    run = a:b\n\n[x]\n y = z\n",
+        ),
+        (
+            "setup.py",
+            "from setuptools import setup\nsetup(entry_points={'console_scripts': ['run = a:b']})\n",
+        ),
+        (
+            "setup.py",
+            "import setuptools\nsetuptools.setup(entry_points={'console_scripts': '''\nrun=a:b\n'''})\n",
+        ),
+        ("pyproject.toml", "[tool.poetry.scripts]\nrun = 'a:b'\n"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(directory.path().join(file), text).unwrap();
+        fs_err::write(directory.path().join("main.py"), "").unwrap();
+        let project = Project::discover(directory.path(), Settings::default()).unwrap();
+        let files = project.files(&[], &Progress::silent()).unwrap();
+        let surroundings = Surroundings {
+            installed: &|_| false,
+            shell: false,
+            unbuilt: true,
+        };
+        let start = project.start(&files, None, surroundings).unwrap();
+        assert_eq!(start.command, ["run"], "{text}");
+    }
 }
