@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mirror::{Mirror, deb, key};
-use pyoci::base::{self, LockedBase, LockedContent};
+use pyoci::base::{self, LockedBase, LockedContent, LockedPackages};
 use pyoci::debian::{Keyring, Mirrors, PackageList, Reuse};
 use pyoci::digest::Digest;
 use pyoci::environment::Environment;
@@ -19,7 +19,7 @@ use pyoci::progress::Progress;
 use pyoci::registry;
 use pyoci::store::Store;
 use pyoci::tools::Tools;
-use support::{Sandbox, small_base, wheel};
+use support::{Registry, Sandbox, run, small_base, wheel};
 
 /// A project with a lock of another tool: two wheels beside it.
 fn project(sandbox: &Sandbox) {
@@ -264,6 +264,10 @@ fn small_mirror(key: &pgp::composed::SignedSecretKey) -> Mirror {
     mirror.package("python3.13", "libc6 (>= 2.4)", python);
     let libc = deb("libc6", &[("lib/x86_64-linux-gnu/libc.so.6", &libc)]);
     mirror.package("libc6", "", libc);
+    let extra = deb("extra", &[("usr/share/extra.txt", b"extra")]);
+    mirror.package("extra", "libc6, extra-data", extra);
+    let data = deb("extra-data", &[("usr/share/extra-data.txt", b"data")]);
+    mirror.package("extra-data", "", data);
     mirror.release(
         "Suite: test\nCodename: test\nDate: Sat, 21 Nov 2026 00:00:00 UTC\n",
         key,
@@ -271,8 +275,13 @@ fn small_mirror(key: &pgp::composed::SignedSecretKey) -> Mirror {
     mirror
 }
 
-/// The packages of the recipe, as `pyoci lock` finds them.
-fn packages(recipe: &str, mirror: &str, key: &pgp::composed::SignedSecretKey) -> PackageList {
+/// The packages of the recipe, and those that are added to it, as `pyoci lock` finds them.
+fn packages(
+    recipe: &str,
+    added: &[String],
+    mirror: &str,
+    key: &pgp::composed::SignedSecretKey,
+) -> [PackageList; 2] {
     let directory = tempfile::tempdir().unwrap();
     let now = SystemTime::UNIX_EPOCH + Duration::from_hours(498_696);
     let environment = Environment::new([], "/".into(), now);
@@ -293,7 +302,12 @@ fn packages(recipe: &str, mirror: &str, key: &pgp::composed::SignedSecretKey) ->
         threads: 1,
         keep: pyoci::source::Keep::InStore,
     };
-    base::recipe_packages(recipe, "linux/amd64".parse().unwrap(), &tools, &options).unwrap()
+    let platform = "linux/amd64".parse().unwrap();
+    let own = base::recipe_packages(recipe, platform, &tools, &options).unwrap();
+    let reference = format!("recipe:{recipe}").parse().unwrap();
+    let loaded = base::load(&reference, platform, &tools, &options).unwrap();
+    let over = base::added_packages(&reference, &loaded, added, &tools, &options).unwrap();
+    [own, over]
 }
 
 #[test]
@@ -304,7 +318,10 @@ fn packages_that_have_left_the_mirror_come_from_the_snapshot_service() {
     let recipe = shared.path().join("recipe.toml");
     fs_err::write(&recipe, RECIPE).unwrap();
     let recipe = recipe.display().to_string();
-    let list = packages(&recipe, &mirror.serve(), &key);
+    let asked = ["extra".to_owned()];
+    let [list, over] = packages(&recipe, &asked, &mirror.serve(), &key);
+    let names: Vec<_> = over.packages().iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["extra", "extra-data"]);
     let platform: Platform = "linux/amd64".parse().unwrap();
     let base = LockedBase {
         reference: format!("recipe:{recipe}"),
@@ -315,6 +332,11 @@ fn packages_that_have_left_the_mirror_come_from_the_snapshot_service() {
     };
     let mut own = toml::Table::new();
     own.insert("base".to_owned(), base.to_table().into());
+    let added = LockedPackages {
+        asked: asked.clone().into(),
+        packages: [(platform, over.clone())].into(),
+    };
+    own.insert("packages".to_owned(), added.to_table().into());
     let tool: toml::Table = [(
         "tool".to_owned(),
         toml::Table::from_iter([("pyoci".to_owned(), own.into())]).into(),
@@ -326,19 +348,35 @@ fn packages_that_have_left_the_mirror_come_from_the_snapshot_service() {
         let sandbox = Sandbox::cold();
         sandbox.write("app/main.py", "print(1)\n");
         sandbox.write("app/pylock.toml", &lock);
-        let flags = ["--debian-mirror", mirror, "--debian-snapshot", snapshot];
+        let flags = [
+            "--debian-mirror",
+            mirror,
+            "--debian-snapshot",
+            snapshot,
+            "--package",
+            "extra",
+        ];
         sandbox.run(&[&["build", "app", "-o", "image"][..], &flags].concat())
     };
     // Of the mirror only the pool is asked: a lock needs no list, whatever has become of it.
     mirror.edit("InRelease", |_| "no longer signed".to_owned());
     let nowhere = Mirror::default().serve();
     let first = build(&mirror.serve(), &nowhere).succeeded();
+    assert!(first.stderr.contains("extra, extra-data"), "{}", first.stderr);
+    // What is asked for is a part of what the lock was made from.
+    let sandbox = Sandbox::cold();
+    sandbox.write("app/pylock.toml", &lock);
+    let stale = sandbox
+        .run(&["build", "app", "-o", "image", "--package", "other"])
+        .failed_with(1);
+    let expected = "Debian package `other` is asked for now; Debian package `extra` is no longer asked for";
+    assert!(stale.stderr.contains(expected), "{}", stale.stderr);
     // A year later.
     let mut snapshot = Mirror::default();
-    for package in list.packages() {
+    for package in list.packages().iter().chain(over.packages()) {
         let bytes = mirror.drop_package(&package.name);
         let name = package.filename.rsplit('/').next().unwrap();
-        let hash = format!("{:0>40}", package.name.len());
+        let hash = Digest::of(package.name.as_bytes()).hex()[..40].to_owned();
         snapshot.put(
             &format!(
                 "mr/binary/{}/{}/binfiles?fileinfo=1",
@@ -363,8 +401,188 @@ fn packages_that_have_left_the_mirror_come_from_the_snapshot_service() {
     snapshot.edit("binfiles?fileinfo=1", |text| {
         text.replace("other.deb", "another.deb")
     });
-    let hash = format!("file/{:0>40}", "libc6".len());
-    snapshot.put(&hash, &vec![0; usize::try_from(list.packages()[0].size).unwrap()]);
+    let hash = Digest::of(b"libc6").hex()[..40].to_owned();
+    snapshot.put(
+        &format!("file/{hash}"),
+        &vec![0; usize::try_from(list.packages()[0].size).unwrap()],
+    );
     let wrong = build(&mirror, &snapshot.serve()).failed_with(1);
     assert!(wrong.stderr.contains("sha256:"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_script_has_a_lock_of_its_own_that_notices_a_changed_header() {
+    let sandbox = Sandbox::cold();
+    small_base(&sandbox.path("base"), true);
+    let file = wheel(&sandbox.path("wheels"), "one", "py3-none-any", &[("one.py", "")]);
+    let hash = Digest::of(&fs_err::read(file).unwrap());
+    let script = "# /// script\n# requires-python = '>=3.12'\n# dependencies = ['one']\n\
+        # [tool.uv.sources]\n# one = { path = 'wheels/one-1.0-py3-none-any.whl' }\n# ///\nimport one\n";
+    sandbox.write("my.tool.py", script);
+    let uv = format!(
+        "version = 1\nrequires-python = '>=3.12'\n[manifest]\n\
+         requirements = [{{ name = 'one', path = 'wheels/one-1.0-py3-none-any.whl' }}]\n\
+         [[package]]\nname = 'one'\nversion = '1.0'\nsource = {{ path = 'wheels/one-1.0-py3-none-any.whl' }}\n\
+         wheels = [{{ filename = 'one-1.0-py3-none-any.whl', hash = '{hash}' }}]\n"
+    );
+    sandbox.write("my.tool.py.lock", &uv);
+    let lock = ["lock", "my.tool.py", "--base", BASE, "--offline"];
+    let made = sandbox.run(&lock).succeeded();
+    let name = "pylock.my-tool.toml";
+    assert_eq!(made.stdout.trim(), sandbox.path(name).display().to_string());
+    let again = sandbox.run(&lock).succeeded();
+    assert!(again.stderr.contains("nothing has changed"), "{}", again.stderr);
+    // The header is told too, so uv's lock is no longer needed.
+    fs_err::remove_file(sandbox.path("my.tool.py.lock")).unwrap();
+    let text = fs_err::read_to_string(sandbox.path(name)).unwrap();
+    let own: Vec<&str> = text
+        .lines()
+        .filter(|l| !l.starts_with("\"my.tool.py.lock\" = ") && !l.starts_with("lock = "))
+        .collect();
+    sandbox.write(name, &own.join("\n"));
+    let build = ["build", "my.tool.py", "-o", "image", "--offline"];
+    let built = sandbox.run(&build).succeeded();
+    assert!(
+        built
+            .stderr
+            .contains("pylock.my-tool.toml: the script's lock file"),
+        "{}",
+        built.stderr
+    );
+    assert!(
+        built.stderr.contains("locked in pylock.my-tool.toml"),
+        "{}",
+        built.stderr
+    );
+    sandbox.write("my.tool.py", &script.replace("['one']", "['one>=1']"));
+    let stale = sandbox.run(&build).failed_with(1);
+    let expected = "no longer fits my.tool.py: `one>=1` is required now; `one` is no longer required";
+    assert!(stale.stderr.contains(expected), "{}", stale.stderr);
+    sandbox.write("my.tool.py", &script.replace("wheels/", "wheel/"));
+    let stale = sandbox.run(&build).failed_with(1);
+    assert!(
+        stale.stderr.contains("[tool.uv] of my.tool.py was changed"),
+        "{}",
+        stale.stderr
+    );
+    // It is not the lock of the directory that the script is in.
+    sandbox.write("pyproject.toml", "[project]\nname = 'x'\nversion = '1'\n");
+    let unlocked = ["build", ".", "-o", "image", "--offline", "--base", BASE];
+    let unlocked = sandbox.run(&unlocked).failed_with(1);
+    let expected = "these dependencies were never resolved";
+    assert!(unlocked.stderr.contains(expected), "{}", unlocked.stderr);
+}
+
+#[test]
+#[ignore = "needs the network and what tests/setup.sh installs"]
+fn a_lock_for_two_platforms_has_their_wheels_and_debian_packages() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app/requirements.txt", "markupsafe==3.0.2\nidna==3.10\n");
+    sandbox.write("app/main.py", "");
+    let platforms = ["--platform", "linux/amd64,linux/arm64"];
+    let package = ["--package", "libgomp1"];
+    let lock = [&["lock", "app"][..], &platforms, &package].concat();
+    sandbox.run(&lock).succeeded();
+    let text = fs_err::read_to_string(sandbox.path("app/pylock.toml")).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let added = table["tool"]["pyoci"]["packages"].as_table().unwrap();
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let lines = added[platform].as_array().unwrap();
+        let architecture = format!(" {} ", &platform[6..]);
+        assert!(
+            lines.iter().any(|line| {
+                let line = line.as_str().unwrap();
+                line.starts_with("libgomp1 ") && line.contains(&architecture)
+            }),
+            "{lines:?}"
+        );
+    }
+    let packages = table["packages"].as_array().unwrap();
+    let of = |name: &str| -> Vec<_> {
+        let own = |package: &&toml::Value| package["name"].as_str() == Some(name);
+        packages.iter().filter(own).collect()
+    };
+    assert_eq!(of("idna").len(), 1, "{text}");
+    assert!(of("idna")[0].get("marker").is_none(), "{text}");
+    let wheels = of("markupsafe").iter().map(|p| p.to_string()).collect::<String>();
+    assert!(
+        wheels.contains("x86_64.whl") && wheels.contains("aarch64.whl"),
+        "{wheels}"
+    );
+    let build = |options: &[&str]| {
+        let all = [&platforms[..], options].concat();
+        sandbox.build("app", &all)
+    };
+    let first = build(&package);
+    let again = build(&[&package[..], &["--offline", "--locked"]].concat());
+    assert_eq!(again.digest, first.digest);
+    sandbox.run(&[&lock[..], &["--check"]].concat()).succeeded();
+    let stale = sandbox.run(&["build", "app", "-o", "image"]).failed_with(1);
+    assert!(
+        stale
+            .stderr
+            .contains("Debian package `libgomp1` is no longer asked for"),
+        "{}",
+        stale.stderr
+    );
+}
+
+#[test]
+#[ignore = "needs the network and what tests/setup.sh installs"]
+fn a_base_of_a_registry_stays_the_one_that_was_locked_when_its_tag_moves() {
+    let sandbox = Sandbox::cold();
+    project(&sandbox);
+    let registry = Registry::start();
+    let reference = registry.reference("base:1");
+    let push = || {
+        let mut skopeo = std::process::Command::new("skopeo");
+        skopeo.args(["--insecure-policy", "copy", "--dest-tls-verify=false"]);
+        skopeo.arg(format!("oci:{}:base", sandbox.path("base").display()));
+        run(skopeo.arg(format!("docker://{reference}"))).succeeded();
+    };
+    push();
+    let lock = ["lock", "app", "--base", &reference, "-o", LOCK];
+    sandbox.run(&lock).succeeded();
+    let text = fs_err::read_to_string(sandbox.path(LOCK)).unwrap();
+    let index = fs_err::read_to_string(sandbox.path("base/index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+    let digest = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    assert!(text.contains(&format!("digest = \"{digest}\"")), "{text}");
+    let first = sandbox.build("app", &["--lock", LOCK]);
+    replace_config(&sandbox.path("base"));
+    push();
+    let later = sandbox.build("app", &["--lock", LOCK, "--upgrade"]);
+    assert_eq!(later.digest, first.digest);
+    // What a tag stood for in this very second is not asked again: so the platforms of one command agree.
+    std::thread::sleep(Duration::from_millis(1100));
+    let told = sandbox.run(&[&lock[..], &["--upgrade"]].concat()).succeeded();
+    let text = fs_err::read_to_string(sandbox.path(LOCK)).unwrap();
+    assert!(!text.contains(&digest), "{text}\n{}", told.stderr);
+    assert_ne!(sandbox.build("app", &["--lock", LOCK]).digest, first.digest);
+}
+
+#[test]
+#[ignore = "needs the network and what tests/setup.sh installs"]
+fn what_other_tools_export_with_hashes_is_installed_without_a_resolver() {
+    let sandbox = Sandbox::cold();
+    small_base(&sandbox.path("base"), true);
+    for name in ["uv-export", "pip-compile", "poetry-export"] {
+        let file = format!(
+            "{}/tests/locks/requirements/{name}.txt",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        sandbox.write(&format!("{name}/main.py"), "");
+        fs_err::copy(file, sandbox.path(&format!("{name}/requirements.txt"))).unwrap();
+        let mut command = sandbox.pyoci();
+        command.env("PATH", "/nowhere").env_remove("PIP_FIND_LINKS");
+        command.args([
+            "build", name, "--base", BASE, "--locked", "-o", "image", "--format", "json",
+        ]);
+        let report: serde_json::Value = serde_json::from_str(&run(&mut command).succeeded().stdout).unwrap();
+        let packages = report["platforms"][0]["layers"][1]["packages"].to_string();
+        for package in ["httpx", "h2", "hpack", "markupsafe"] {
+            assert!(packages.contains(&format!("\"{package}\"")), "{name}: {packages}");
+        }
+        assert!(!packages.contains("tzdata"), "{name}: for Windows only");
+    }
 }

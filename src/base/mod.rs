@@ -24,8 +24,8 @@ use crate::tools::Tools;
 pub use choose::{Candidate, Wish, candidates, default_for};
 pub use error::Error;
 pub use inventory::{InstalledPackage, Inventory, inventory};
-pub use locked::{LockedBase, LockedBaseError, LockedContent};
-pub use packages::{Added, add_packages, packages_of};
+pub use locked::{LockedBase, LockedBaseError, LockedContent, LockedPackages};
+pub use packages::{Added, add_packages, added_packages, packages_of};
 pub use recipe::{Recipe, names as recipe_names};
 pub use target::TargetError;
 

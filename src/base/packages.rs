@@ -7,7 +7,7 @@ use super::inventory::{Inventory, inventory};
 use super::ld_so_cache::extended_cache;
 use super::recipe::{self, Recipe};
 use super::{Error, Options, Tools};
-use crate::debian::{Package, PackageList, Unpacked, Wanted};
+use crate::debian::{Archives, Package, PackageList, Reuse, Unpacked, Wanted};
 use crate::digest::Digest;
 use crate::image::Base;
 use crate::layer::{self, Layer};
@@ -40,18 +40,15 @@ pub fn add_packages(
     let inventory = inventory(&base.layers, &base.config, base.platform, tools.store)?;
     let recipe = recipe_for(reference, &inventory)?;
     let archives = archives(tools, options)?;
-    let installed: Vec<Package> = inventory
-        .packages
-        .iter()
-        .filter_map(|p| Package::installed(&p.name, &p.version, &p.provides))
-        .collect();
-    let wanted = Wanted {
-        packages: asked.to_vec(),
-        ..recipe.wanted.clone()
-    };
     let list = match &options.packages {
         Some(list) => list.clone(),
-        None => archives.resolve_over(&wanted, &installed, base.platform.architecture, options.reuse)?,
+        None => resolve(
+            &archives,
+            &recipe,
+            &inventory,
+            asked,
+            (base.platform, options.reuse),
+        )?,
     };
     if list.packages().is_empty() {
         return Ok(None);
@@ -78,6 +75,46 @@ pub fn add_packages(
         layer::write(&tree, &write, out).map_err(Error::from)
     })?;
     Ok(Some(Added { layer, list }))
+}
+
+/// The packages that would be added to a base now: what a lock keeps.
+pub fn added_packages(
+    reference: &ImageReference,
+    base: &Base,
+    asked: &[String],
+    tools: &Tools,
+    options: &Options,
+) -> Result<PackageList, Error> {
+    let inventory = inventory(&base.layers, &base.config, base.platform, tools.store)?;
+    let recipe = recipe_for(reference, &inventory)?;
+    let archives = archives(tools, options)?;
+    resolve(
+        &archives,
+        &recipe,
+        &inventory,
+        asked,
+        (base.platform, options.reuse),
+    )
+}
+
+/// The packages that are asked for with what they need, but for what the base has.
+fn resolve(
+    archives: &Archives,
+    recipe: &Recipe,
+    inventory: &Inventory,
+    asked: &[String],
+    (platform, reuse): (Platform, Reuse),
+) -> Result<PackageList, Error> {
+    let installed: Vec<Package> = inventory
+        .packages
+        .iter()
+        .filter_map(|p| Package::installed(&p.name, &p.version, &p.provides))
+        .collect();
+    let wanted = Wanted {
+        packages: asked.to_vec(),
+        ..recipe.wanted.clone()
+    };
+    Ok(archives.resolve_over(&wanted, &installed, platform.architecture, reuse)?)
 }
 
 /// The Debian package that has each of these libraries, where one has.

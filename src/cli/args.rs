@@ -406,6 +406,9 @@ pub struct RebaseArgs {
     /// Mirror that recipes take Debian packages from
     #[arg(long, value_name = "URL")]
     pub debian_mirror: Option<String>,
+    /// Service that recipes take packages from that have left the mirror [default: `https://snapshot.debian.org`]
+    #[arg(long, value_name = "URL")]
+    pub debian_snapshot: Option<String>,
     /// How registries are talked to.
     #[command(flatten)]
     pub registry: RegistryArgs,

@@ -45,6 +45,15 @@ pub struct LockArgs {
     /// Service that recipes take packages from that have left the mirror [default: `https://snapshot.debian.org`]
     #[arg(long, value_name = "URL", help_heading = "Base")]
     pub debian_snapshot: Option<String>,
+    /// Debian package to add to the base, with what it needs; can be repeated
+    #[arg(
+        long = "package",
+        alias = "packages",
+        value_name = "NAME",
+        value_delimiter = ',',
+        help_heading = "Base"
+    )]
+    pub packages: Vec<String>,
     /// Requirements file; can be repeated
     #[arg(
         short,
@@ -88,6 +97,7 @@ impl LockArgs {
             base: self.base.clone(),
             python: self.python,
             platforms: self.platform.clone(),
+            packages: self.packages.clone(),
             requirements: self.requirements.clone(),
             extras: self.extra.clone(),
             groups: self.group.clone(),

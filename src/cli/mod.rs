@@ -221,6 +221,7 @@ fn rebase(cli: &Cli, arguments: &RebaseArgs, environment: &Environment) -> anyho
         },
         base: arguments.base.clone(),
         mirror: arguments.debian_mirror.clone(),
+        snapshot: arguments.debian_snapshot.clone(),
         upgrade: arguments.upgrade,
         threads: threads(),
     };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 
 use super::Error;
-use crate::base::{self, LockedBase, LockedContent, Recipe, recipe_names};
+use crate::base::{self, LockedBase, LockedContent, LockedPackages, Recipe, recipe_names};
 use crate::debian::{DEFAULT_MIRROR, Mirrors, PackageList, Reuse};
 use crate::environment::Environment;
 use crate::image::Base;
@@ -36,6 +36,8 @@ pub struct Asked<'a> {
     pub snapshot: Option<&'a str>,
     /// What the base was locked as.
     pub locked: Option<&'a LockedContent>,
+    /// What the packages that are added to it were locked as.
+    pub added: Option<&'a LockedPackages>,
     /// Whether everything comes from the cache.
     pub offline: bool,
     /// Whether what was resolved before is resolved again.
@@ -126,6 +128,30 @@ pub fn source_date_epoch(environment: &Environment) -> Result<u64, Error> {
     })
 }
 
+/// The Debian packages that would be added to a base now.
+pub fn added_packages(
+    reference: &ImageReference,
+    base: &Base,
+    packages: &[String],
+    asked: &Asked,
+    tools: &Tools,
+) -> anyhow::Result<PackageList> {
+    let options = options_over(base.platform, asked)?;
+    base::added_packages(reference, base, packages, tools, &options)
+        .with_context(|| format!("cannot add {} to the base", packages.join(", ")))
+}
+
+/// The options for what is added to a base: its own list of packages is not one of what comes over it.
+fn options_over(platform: Platform, asked: &Asked) -> anyhow::Result<base::Options> {
+    let mut options = options(platform, asked)?;
+    let locked = |added: &LockedPackages| added.packages.get(&platform).cloned();
+    options.packages = asked
+        .added
+        .map(|added| locked(added).ok_or(Error::BaseNotLocked(platform)))
+        .transpose()?;
+    Ok(options)
+}
+
 /// Adds Debian packages to a base; `None` if it has them all.
 pub fn add_packages(
     reference: &ImageReference,
@@ -134,9 +160,7 @@ pub fn add_packages(
     asked: &Asked,
     tools: &Tools,
 ) -> anyhow::Result<Option<base::Added>> {
-    let mut options = options(base.platform, asked)?;
-    // A list of the base is not one of what is added to it.
-    options.packages = None;
+    let options = options_over(base.platform, asked)?;
     let added = base::add_packages(reference, base, packages, tools, &options)
         .with_context(|| format!("cannot add {} to the base", packages.join(", ")))?;
     let detail = match &added {

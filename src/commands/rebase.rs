@@ -25,6 +25,8 @@ pub struct Order {
     pub base: String,
     /// The Debian mirror of recipes.
     pub mirror: Option<String>,
+    /// The service that keeps what mirrors no longer have.
+    pub snapshot: Option<String>,
     /// Whether what was resolved before is resolved again.
     pub upgrade: bool,
     /// How many threads may work.
@@ -51,8 +53,9 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let destinations = copy::destinations(&order.copy, &naming, environment)?;
     let asked = Asked {
         mirror: order.mirror.as_deref(),
-        snapshot: None,
+        snapshot: order.snapshot.as_deref(),
         locked: None,
+        added: None,
         offline: order.copy.registries.offline,
         upgrade: order.upgrade,
         mtime: super::base::source_date_epoch(environment)?,

@@ -89,6 +89,13 @@ pub(super) fn read(
                     lock.minor
                 ));
             }
+            if let Some(first) = lock.unusual_names.first() {
+                let (name, count) = (shown(path, request), lock.unusual_names.len());
+                let name = name.display();
+                tools.progress.warn(format!(
+                    "{name}: {count} names are not normalised, as the format has them, e.g. `{first}`: taken as what they mean"
+                ));
+            }
             Ok(lock)
         }
         LockFormat::Uv => uv_lock::read(&text, path, request, target),

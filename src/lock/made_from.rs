@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::script::Script;
 use super::{Error, Request, inputs};
 use crate::digest::Digest;
 use crate::environment::Environment;
@@ -26,6 +27,8 @@ pub struct MadeFrom {
     requirements: Vec<String>,
     /// The file with the project's own requirements.
     project: Option<String>,
+    /// The script whose header has the requirements.
+    script: Option<String>,
     /// The lock of another tool.
     lock: Option<String>,
     /// Requirements by file.
@@ -49,6 +52,7 @@ impl MadeFrom {
             groups: request.groups.clone(),
             requirements: request.requirements.iter().map(name).collect(),
             project: request.pyproject.as_ref().map(name),
+            script: request.script.as_ref().map(name),
             lock: request.lock.as_ref().map(name),
             ..Self::default()
         };
@@ -67,14 +71,27 @@ impl MadeFrom {
                 own.insert(title(entry));
             }
         }
-        if !request.inline.is_empty() {
-            let own = request.inline.iter().cloned().collect();
-            made.requires.insert("the script".to_owned(), own);
+        if let Some(file) = &request.script {
+            made.add_script(&name(file), &request.directory.join(file))?;
         }
         if let Some(file) = &request.pyproject {
             made.add_project(&name(file), &request.directory.join(file))?;
         }
         Ok(made)
+    }
+
+    fn add_script(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+        let own = self.requires.entry(name.to_owned()).or_default();
+        let Some(script) = Script::read(path)? else {
+            return Ok(());
+        };
+        let passwords = super::process::without_passwords;
+        own.extend(script.dependencies().iter().map(|text| passwords(text)));
+        if let Some(uv) = script.uv() {
+            let digest = Digest::of(uv.to_string().as_bytes());
+            self.digests.insert(format!("[tool.uv] of {name}"), digest);
+        }
+        Ok(())
     }
 
     fn add_project(&mut self, name: &str, path: &Path) -> Result<(), Error> {
@@ -141,6 +158,7 @@ impl MadeFrom {
                 .map(PathBuf::from)
                 .collect(),
             pyproject: self.project.iter().find(exists).map(PathBuf::from),
+            script: self.script.iter().find(exists).map(PathBuf::from),
             lock: self.lock.iter().find(exists).map(PathBuf::from),
             extras: asked.extras.clone(),
             groups: asked.groups.clone(),
@@ -202,7 +220,8 @@ impl MadeFrom {
 
     /// The error that a lock does not fit any more.
     pub fn stale(&self, lock: &Path, differences: Vec<String>) -> Error {
-        let mut sources = self.requirements.iter().chain(&self.project).chain(&self.lock);
+        let files = self.requirements.iter().chain(&self.project);
+        let mut sources = files.chain(&self.lock).chain(&self.script);
         Error::Stale {
             lock: lock.to_owned(),
             project: sources.next().map_or("the project", String::as_str).into(),
@@ -222,7 +241,11 @@ impl MadeFrom {
         list("extras", self.extras.iter().map(ToString::to_string).collect());
         list("groups", self.groups.iter().map(ToString::to_string).collect());
         list("requirements", self.requirements.clone());
-        for (key, file) in [("project", &self.project), ("lock", &self.lock)] {
+        for (key, file) in [
+            ("project", &self.project),
+            ("script", &self.script),
+            ("lock", &self.lock),
+        ] {
             if let Some(file) = file {
                 table.insert(key.to_owned(), file.clone().into());
             }
@@ -266,6 +289,7 @@ impl MadeFrom {
             groups: groups.iter().map(|g| g.parse().ok()).collect::<Option<_>>()?,
             requirements: texts(table.get("requirements"))?,
             project: text("project"),
+            script: text("script"),
             lock: text("lock"),
             requires: requires.collect::<Option<_>>()?,
             digests: digests.collect::<Option<_>>()?,

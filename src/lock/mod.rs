@@ -134,6 +134,8 @@ pub struct Lock {
     pub tool: toml::Table,
     /// The minor version of its format; of 1.1 and later it may say things that are not known here.
     pub minor: u64,
+    /// Names of packages that are not normalised in the file, as they are written there.
+    pub unusual_names: Vec<String>,
 }
 
 /// A package of a lock.

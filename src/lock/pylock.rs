@@ -137,6 +137,11 @@ impl Reader<'_> {
             self.check_normalized::<ExtraName>(name)?;
         }
         let packages = raw.packages.iter().map(|p| self.package(p));
+        let names = raw.packages.iter().map(|p| p.get_ref().name.get_ref());
+        let is_unusual = |name: &&String| {
+            let normal = name.parse::<PackageName>();
+            normal.is_ok_and(|normal| normal.as_str() != *name)
+        };
         Ok(Lock {
             environments: self.text.values::<Marker, _>(&raw.environments)?,
             requires_python: self.text.optional(raw.requires_python.as_ref())?,
@@ -146,6 +151,9 @@ impl Reader<'_> {
             packages: packages.collect::<Result<_, _>>()?,
             created_by: raw.created_by,
             tool: raw.tool,
+            // > `packages.name`: The name of the package normalized.
+            // pipenv writes names as their projects do: they can mean only one thing, so a warning is enough.
+            unusual_names: names.filter(is_unusual).cloned().collect(),
             minor: version.release().get(1).copied().unwrap_or(0),
         })
     }
@@ -153,7 +161,6 @@ impl Reader<'_> {
     fn package(&self, spanned: &Spanned<RawPackage>) -> Result<Package, Error> {
         let raw = spanned.get_ref();
         let name: PackageName = self.text.value(&raw.name)?;
-        self.check_normalized::<PackageName>(&raw.name)?;
         let content = self.content(raw, spanned.span().start, &name)?;
         let package = Package {
             version: self.text.optional(raw.version.as_ref())?,
@@ -168,7 +175,7 @@ impl Reader<'_> {
         Ok(package)
     }
 
-    /// > `packages.name`: The name of the package normalized. `extras`: each normalized.
+    /// > `extras`: each normalized.
     fn check_normalized<T: FromStr<Err: Display> + Display>(
         &self,
         raw: &Spanned<String>,

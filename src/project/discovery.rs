@@ -55,11 +55,12 @@ pub fn requirements(
     beside_pylock(root, pyproject, wants_metadata)
 }
 
-/// The same as if no `pylock.toml` were there, nor asked for.
+/// The same as if no `pylock.toml` were there, nor asked for. Of a script: its own.
 pub fn requirements_beside_pylock(
     root: &Path,
     pyproject: Option<&Document>,
     settings: &Settings,
+    of_script: Option<Requirements>,
 ) -> Result<Requirements, Error> {
     let wants_metadata = !settings.extras.is_empty() || !settings.groups.is_empty();
     let is_pylock = |path: &PathBuf| LockFormat::of_name(path) == Some(LockFormat::Pylock);
@@ -68,7 +69,19 @@ pub fn requirements_beside_pylock(
     settings.requirements.retain(|file| !is_pylock(file));
     match asked_for(&settings, wants_metadata)? {
         Some(asked) => Ok(asked),
-        None => beside_pylock(root, pyproject, wants_metadata),
+        None => match of_script {
+            Some(requirements) => Ok(requirements),
+            None => match beside_pylock(root, pyproject, wants_metadata)? {
+                // The script that the directory takes its requirements from has a lock of its own.
+                Requirements {
+                    source: RequirementSource::Lock(lock),
+                    ..
+                } if is_pylock(&lock) => {
+                    script::requirements_of_directory(root, script::requirements_beside_pylock)
+                }
+                other => Ok(other),
+            },
+        },
     }
 }
 
@@ -109,7 +122,7 @@ fn beside_pylock(
             "there is no lock file and no requirements.txt",
             None,
         ),
-        (None, None) => script::requirements_of_directory(root),
+        (None, None) => script::requirements_of_directory(root, script::requirements),
     }
 }
 
@@ -155,7 +168,9 @@ fn own_lock(root: &Path) -> Result<Option<PathBuf>, Error> {
     let mut named = Vec::new();
     for entry in fs_err::read_dir(root).map_err(Error::Io)? {
         let path = entry.map_err(Error::Io)?.path();
-        if LockFormat::of_name(&path) == Some(LockFormat::Pylock) && path.is_file() {
+        let is_lock = LockFormat::of_name(&path) == Some(LockFormat::Pylock) && path.is_file();
+        // That of a script counts where the script does.
+        if is_lock && !script::is_lock_of_script(&path)? {
             named.push(path);
         }
     }

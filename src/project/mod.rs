@@ -102,7 +102,12 @@ impl Project {
 
     /// The source of the requirements as if no `pylock.toml` were there: what such a lock can be made from.
     pub fn requirements_beside_pylock(&self) -> Result<Requirements, Error> {
-        discovery::requirements_beside_pylock(&self.root, self.pyproject.as_ref(), &self.settings)
+        let of_script = match &self.script {
+            Some(script) => Some(script.requirements_beside_pylock()?),
+            None => None,
+        };
+        let pyproject = self.pyproject.as_ref();
+        discovery::requirements_beside_pylock(&self.root, pyproject, &self.settings, of_script)
     }
 
     /// Which Python the project wants: `--python`, else `.python-version`, else requires-python.

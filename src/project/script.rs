@@ -81,6 +81,17 @@ impl Project {
 }
 
 impl Script {
+    /// Where its requirements are if `pyoci lock` has made no lock of it.
+    pub(super) fn requirements_beside_pylock(&self) -> Result<Requirements, Error> {
+        let has_header = header(&self.path)?.is_some();
+        Ok(requirements_beside_pylock(&self.path, has_header))
+    }
+
+    /// The lock that `pyoci lock` makes of it.
+    pub fn lock(&self) -> PathBuf {
+        lock_beside(&self.path)
+    }
+
     /// The script, and what `include` takes of the directory that it is in.
     pub(super) fn files(&self, settings: &Settings, outputs: &[PathBuf]) -> Result<Files, Error> {
         let mut files = Files::default();
@@ -101,7 +112,20 @@ impl Script {
 }
 
 /// Where a script's requirements are: its lock, else its header.
-fn requirements(script: &Path, has_header: bool) -> Requirements {
+pub(super) fn requirements(script: &Path, has_header: bool) -> Requirements {
+    let lock = lock_beside(script);
+    if lock.is_file() {
+        return Requirements {
+            source: RequirementSource::Lock(lock),
+            reason: "the script's lock file".to_owned(),
+            ignored: None,
+        };
+    }
+    requirements_beside_pylock(script, has_header)
+}
+
+/// The same as if `pyoci lock` had made no lock of it.
+pub(super) fn requirements_beside_pylock(script: &Path, has_header: bool) -> Requirements {
     let mut lock = script.as_os_str().to_owned();
     lock.push(".lock");
     let lock = PathBuf::from(lock);
@@ -122,8 +146,32 @@ fn requirements(script: &Path, has_header: bool) -> Requirements {
     }
 }
 
+/// The lock in PEP 751's format that belongs to a script: `pylock.tool.toml` beside `tool.py`.
+///
+/// > The file name MUST match the regular expression `^pylock\.([^.]+)\.toml$`.
+pub(super) fn lock_beside(script: &Path) -> PathBuf {
+    let stem = script.file_stem().unwrap_or_default().to_string_lossy();
+    script.with_file_name(format!("pylock.{}.toml", stem.replace('.', "-")))
+}
+
+/// Whether a lock belongs to a script beside it, and not to the directory.
+pub(super) fn is_lock_of_script(lock: &Path) -> Result<bool, Error> {
+    for entry in fs_err::read_dir(lock.parent().unwrap_or(lock)).map_err(Error::Io)? {
+        let path = entry.map_err(Error::Io)?.path();
+        let is_python = path.extension().is_some_and(|extension| extension == "py") && path.is_file();
+        if is_python && lock_beside(&path) == lock && header(&path)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The requirements of a directory in which nothing else names any: those of its one script with a header.
-pub(super) fn requirements_of_directory(root: &Path) -> Result<Requirements, Error> {
+/// `of` says where those of a script are.
+pub(super) fn requirements_of_directory(
+    root: &Path,
+    of: fn(&Path, bool) -> Requirements,
+) -> Result<Requirements, Error> {
     let mut scripts = Vec::new();
     for entry in fs_err::read_dir(root).map_err(Error::Io)? {
         let path = entry.map_err(Error::Io)?.path();
@@ -140,7 +188,7 @@ pub(super) fn requirements_of_directory(root: &Path) -> Result<Requirements, Err
     };
     Ok(match scripts.as_slice() {
         [] => none("nothing names any".to_owned()),
-        [script] => requirements(script, true),
+        [script] => of(script, true),
         _ => {
             let names = scripts.iter().filter_map(|script| script.file_name()?.to_str());
             let names: Vec<&str> = names.collect();
@@ -251,6 +299,10 @@ mod tests {
             discover().requirements.source,
             RequirementSource::Lock(_)
         ));
+        fs_err::write(directory.path().join("pylock.a.toml"), "").unwrap();
+        assert!(
+            matches!(discover().requirements.source, RequirementSource::Lock(lock) if lock.ends_with("pylock.a.toml"))
+        );
         fs_err::write(directory.path().join("b.py"), HEADER).unwrap();
         let requirements = discover().requirements;
         assert_eq!(requirements.source, RequirementSource::None);

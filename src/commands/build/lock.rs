@@ -7,10 +7,11 @@ use anyhow::Context as _;
 
 use super::own_lock::OwnLock;
 use super::{Build, Order, platforms, project};
-use crate::base::{LockedBase, LockedContent};
+use crate::base::{LockedBase, LockedContent, LockedPackages};
 use crate::commands::{self, Error};
+use crate::debian::PackageList;
 use crate::environment::Environment;
-use crate::image::BaseOrigin;
+use crate::image::{Base, BaseOrigin};
 use crate::lock::{self, Lock, MadeFrom, Request, pylock};
 use crate::platform::Platform;
 use crate::progress::Progress;
@@ -35,7 +36,10 @@ pub fn run(order: &LockOrder, environment: &Environment, progress: &Progress) ->
     let mut project = project(&order.build, environment)?;
     let file = match &order.output {
         Some(file) => file.clone(),
-        None => project.root.join("pylock.toml"),
+        None => match &project.script {
+            Some(script) => script.lock(),
+            None => project.root.join("pylock.toml"),
+        },
     };
     let name = file
         .file_name()
@@ -74,9 +78,9 @@ pub fn run(order: &LockOrder, environment: &Environment, progress: &Progress) ->
     }
     let base = locking.locked_base(&reference, &reference_text)?;
     progress.choice("Base", format!("{reference} ({reason})"));
-    let (lock, base) = locking.lock(&reference, base)?;
+    let locked = locking.lock(&reference, base)?;
     let directory = file.parent().unwrap_or("/".as_ref());
-    let text = written(lock, &made, &base, &locking.platforms).to_toml(directory);
+    let text = written(locked, &made, &locking.platforms).to_toml(directory);
     environment.secrets.check(&name, text.as_bytes())?;
     replace_file(&file, text.as_bytes()).with_context(|| format!("cannot write {}", file.display()))?;
     progress.done("Locked", format!("{name}: {}", locking.summary(&text)));
@@ -114,11 +118,15 @@ fn look_past_own_locks(project: &mut Project) -> anyhow::Result<()> {
 }
 
 /// The lock as it is written.
-fn written(lock: Lock, made: &MadeFrom, base: &LockedBase, platforms: &[Platform]) -> Lock {
+fn written(locked: Locked, made: &MadeFrom, platforms: &[Platform]) -> Lock {
+    let Locked { lock, base, packages } = locked;
     let mut own = made.to_table();
     let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
     own.insert("platforms".to_owned(), platforms.into());
     own.insert("base".to_owned(), base.to_table().into());
+    if let Some(packages) = packages {
+        own.insert("packages".to_owned(), packages.to_table().into());
+    }
     let mut tool = lock.tool.clone();
     tool.insert("pyoci".to_owned(), own.into());
     Lock {
@@ -126,6 +134,14 @@ fn written(lock: Lock, made: &MadeFrom, base: &LockedBase, platforms: &[Platform
         tool,
         ..lock
     }
+}
+
+/// What is locked, for all platforms.
+struct Locked {
+    lock: Lock,
+    base: LockedBase,
+    /// Debian packages over the base, if any are asked for.
+    packages: Option<LockedPackages>,
 }
 
 /// One making of a lock.
@@ -141,6 +157,7 @@ impl Locking<'_> {
     fn differences(&self, made: &MadeFrom, reference: &str) -> Option<Vec<String>> {
         let previous = self.previous.as_ref()?;
         let mut differences = previous.made.differences(made);
+        differences.extend(previous.package_differences(&self.build.project.settings.packages));
         if previous.base.reference != reference {
             differences.push(format!(
                 "the base is {reference} now, and was {}",
@@ -211,13 +228,10 @@ impl Locking<'_> {
     }
 
     /// Locks for every platform, and makes one lock of it.
-    fn lock(
-        &mut self,
-        reference: &ImageReference,
-        base: Option<LockedBase>,
-    ) -> anyhow::Result<(Lock, LockedBase)> {
+    fn lock(&mut self, reference: &ImageReference, base: Option<LockedBase>) -> anyhow::Result<Locked> {
         self.build.locked_base = base;
-        let mut locks = Vec::new();
+        self.build.locked_packages = None;
+        let (mut locks, mut packages) = (Vec::new(), BTreeMap::new());
         for platform in self.platforms.clone() {
             let loaded = self
                 .build
@@ -233,14 +247,47 @@ impl Locking<'_> {
                     content: LockedContent::Image(digest.clone()),
                 });
             }
+            if let Some(list) = self.added_packages(reference, &loaded)? {
+                packages.insert(platform, list);
+            }
             let lock = self
                 .of_target(&loaded.target)
                 .with_context(|| format!("cannot lock for {platform}"))?;
             locks.push((loaded.target, lock));
         }
         let lock = lock::merge(&locks)?.locate(&self.request, &self.build.tools())?;
+        let asked = &self.build.project.settings.packages;
+        let packages = (!asked.is_empty()).then(|| LockedPackages {
+            asked: asked.iter().cloned().collect(),
+            packages,
+        });
         let base = self.build.locked_base.take().context("the base has no origin")?;
-        Ok((lock, base))
+        Ok(Locked { lock, base, packages })
+    }
+
+    /// The Debian packages over the base, if any are asked for: those of the earlier lock if the same were asked for over
+    /// the same base, else as they are now.
+    fn added_packages(&self, reference: &ImageReference, base: &Base) -> anyhow::Result<Option<PackageList>> {
+        let asked = &self.build.project.settings.packages;
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        let now = self.build.locked_base.as_ref();
+        let same = |previous: &&OwnLock| {
+            now.is_some_and(|now| now.is_same_for(&previous.base, base.platform))
+                && previous.package_differences(asked).is_empty()
+        };
+        let kept = self
+            .previous
+            .as_ref()
+            .filter(|_| !self.build.upgrade)
+            .filter(same);
+        let kept = kept.and_then(|previous| previous.packages.as_ref()?.packages.get(&base.platform));
+        if let Some(list) = kept {
+            return Ok(Some(list.clone()));
+        }
+        let build = &self.build;
+        commands::base::added_packages(reference, base, asked, &build.asked_base(), &build.tools()).map(Some)
     }
 
     fn of_target(&self, target: &Target) -> anyhow::Result<Lock> {
@@ -267,7 +314,7 @@ impl Locking<'_> {
 
 impl Build<'_> {
     /// The packages of a recipe as they are now.
-    fn recipe_packages(&self, name: &str, platform: Platform) -> anyhow::Result<crate::debian::PackageList> {
+    fn recipe_packages(&self, name: &str, platform: Platform) -> anyhow::Result<PackageList> {
         commands::base::recipe_packages(name, platform, &self.asked_base(), &self.tools())
     }
 }

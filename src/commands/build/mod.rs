@@ -24,7 +24,7 @@ use anyhow::Context as _;
 
 use super::destination::Destination;
 use super::report::{PlatformReport, Report};
-use crate::base::LockedBase;
+use crate::base::{LockedBase, LockedPackages};
 use crate::environment::Environment;
 use crate::http::Client;
 use crate::image::{Closure, Image, Index, LayerKind, Record, assemble, record};
@@ -81,6 +81,8 @@ struct Build<'a> {
     own_lock: Option<OwnLock>,
     /// The base that it holds fast.
     locked_base: Option<LockedBase>,
+    /// The Debian packages over that base.
+    locked_packages: Option<LockedPackages>,
     /// Whether decisions are only explained: then nothing of the project is run, not even its build backend.
     explains: bool,
 }
@@ -155,6 +157,11 @@ impl<'a> Build<'a> {
         progress: &'a Progress,
     ) -> anyhow::Result<Self> {
         let own_lock = OwnLock::of(&project, environment)?;
+        let locked_base = own_lock
+            .as_ref()
+            .and_then(|lock| lock.base_for(&project, progress));
+        // What is added to a base is not what is added to another one.
+        let locked_packages = own_lock.as_ref().filter(|_| locked_base.is_some());
         let offline = project.settings.offline.unwrap_or(false);
         let registries = registry::Settings {
             offline,
@@ -183,9 +190,8 @@ impl<'a> Build<'a> {
                 .chain(order.files.paths())
                 .cloned()
                 .collect(),
-            locked_base: own_lock
-                .as_ref()
-                .and_then(|lock| lock.base_for(&project, progress)),
+            locked_packages: locked_packages.and_then(|lock| lock.packages.clone()),
+            locked_base,
             own_lock,
             project,
             explains: false,

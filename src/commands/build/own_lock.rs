@@ -1,11 +1,12 @@
 //! Locks that `pyoci lock` made, as a build takes them: whether they still fit, and the base that they hold fast.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use super::Build;
-use crate::base::LockedBase;
+use crate::base::{LockedBase, LockedPackages};
 use crate::environment::Environment;
 use crate::lock::{Lock, LockFormat, MadeFrom, pylock};
 use crate::progress::Progress;
@@ -22,6 +23,8 @@ pub(super) struct OwnLock {
     pub made: MadeFrom,
     /// The base.
     pub base: LockedBase,
+    /// The Debian packages over it, if any were asked for.
+    pub packages: Option<LockedPackages>,
 }
 
 impl OwnLock {
@@ -35,10 +38,13 @@ impl OwnLock {
         let made = MadeFrom::from_table(own).with_context(|| format!("{} is malformed", place()))?;
         let base = own.get("base").and_then(toml::Value::as_table);
         let base = LockedBase::from_table(&base.cloned().unwrap_or_default()).with_context(place)?;
+        let packages = own.get("packages").and_then(toml::Value::as_table);
+        let packages = packages.map(LockedPackages::from_table).transpose();
         Ok(Some(Self {
             file: file.to_owned(),
             made,
             base,
+            packages: packages.with_context(place)?,
             lock,
         }))
     }
@@ -60,12 +66,26 @@ impl OwnLock {
             settings.groups.iter().cloned().collect(),
         );
         let now = own.made.now(&project.root, &asked, environment)?;
-        let differences = own.made.differences(&now);
+        let mut differences = own.made.differences(&now);
+        differences.extend(own.package_differences(&settings.packages));
         if !differences.is_empty() {
             let shown = file.strip_prefix(&project.root).unwrap_or(file);
             return Err(own.made.stale(shown, differences).into());
         }
         Ok(Some(own))
+    }
+
+    /// What Debian packages are asked for now that were not, and the other way round.
+    pub fn package_differences(&self, asked: &[String]) -> Vec<String> {
+        let now: BTreeSet<String> = asked.iter().cloned().collect();
+        let locked = self.packages.as_ref().map(|packages| packages.asked.clone());
+        let locked = locked.unwrap_or_default();
+        let added = now.difference(&locked).map(|name| (name, "asked for now"));
+        let gone = locked.difference(&now).map(|name| (name, "no longer asked for"));
+        added
+            .chain(gone)
+            .map(|(name, how)| format!("Debian package `{name}` is {how}"))
+            .collect()
     }
 
     /// The locked base, unless the user wants another one.

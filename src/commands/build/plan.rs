@@ -208,6 +208,7 @@ impl Build<'_> {
             mirror: settings.debian_mirror.as_deref(),
             snapshot: settings.debian_snapshot.as_deref(),
             locked: self.locked_base.as_ref().map(|base| &base.content),
+            added: self.locked_packages.as_ref(),
             offline: settings.offline.unwrap_or(false),
             upgrade: self.upgrade,
             mtime: self.layers.mtime,

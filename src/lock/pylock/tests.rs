@@ -84,7 +84,11 @@ fn what_the_specification_requires_must_be_there() {
 
 #[test]
 fn names_are_normalized() {
-    refused(read("", &package("A_b", "")), "`A_b` must be written as `a-b`");
+    let lock = read("", &package("A_b", "")).unwrap();
+    assert_eq!(lock.unusual_names, ["A_b"]);
+    assert_eq!(lock.packages[0].name.as_str(), "a-b");
+    assert!(read("", &package("a-b", "")).unwrap().unusual_names.is_empty());
+    refused(read("", &package("-b", "")), "-b");
     refused(read("extras = ['Web']", ""), "`Web` must be written as `web`");
 }
 
