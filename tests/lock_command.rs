@@ -441,18 +441,18 @@ fn a_script_has_a_lock_of_its_own_that_notices_a_changed_header() {
         .collect();
     sandbox.write(name, &own.join("\n"));
     let build = ["build", "my.tool.py", "-o", "image", "--offline"];
-    let built = sandbox.run(&build).succeeded();
+    let done = sandbox.run(&build).succeeded();
     assert!(
         built
             .stderr
             .contains("pylock.my-tool.toml: the script's lock file"),
         "{}",
-        built.stderr
+        done.stderr
     );
     assert!(
-        built.stderr.contains("locked in pylock.my-tool.toml"),
+        done.stderr.contains("locked in pylock.my-tool.toml"),
         "{}",
-        built.stderr
+        done.stderr
     );
     sandbox.write("my.tool.py", &script.replace("['one']", "['one>=1']"));
     let stale = sandbox.run(&build).failed_with(1);
@@ -504,7 +504,10 @@ fn a_lock_for_two_platforms_has_their_wheels_and_debian_packages() {
     };
     assert_eq!(of("idna").len(), 1, "{text}");
     assert!(of("idna")[0].get("marker").is_none(), "{text}");
-    let wheels = of("markupsafe").iter().map(|p| p.to_string()).collect::<String>();
+    let wheels = of("markupsafe")
+        .iter()
+        .map(ToString::to_string)
+        .collect::<String>();
     assert!(
         wheels.contains("x86_64.whl") && wheels.contains("aarch64.whl"),
         "{wheels}"
