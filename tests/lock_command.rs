@@ -443,8 +443,7 @@ fn a_script_has_a_lock_of_its_own_that_notices_a_changed_header() {
     let build = ["build", "my.tool.py", "-o", "image", "--offline"];
     let done = sandbox.run(&build).succeeded();
     assert!(
-        built
-            .stderr
+        done.stderr
             .contains("pylock.my-tool.toml: the script's lock file"),
         "{}",
         done.stderr
