@@ -128,9 +128,34 @@ impl Uv {
             if output.success {
                 return Ok(output.stdout.trim().into());
             }
+            if let Some(python) = wanted.and_then(|minor| of_pyenv(minor, tools.environment)) {
+                return Ok(python);
+            }
         }
         Err(Error::NoPython)
     }
+}
+
+/// A Python that pyenv has installed, the newest patch release of a minor version: on PATH there are only its shims, and
+/// they refuse every version but the one that is switched on.
+fn of_pyenv(minor: &str, environment: &Environment) -> Option<PathBuf> {
+    let root = match environment.get("PYENV_ROOT") {
+        Some(root) => PathBuf::from(root),
+        None => Path::new(environment.get("HOME")?).join(".pyenv"),
+    };
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(root.join("versions")).ok()? {
+        let path = entry.ok()?.path();
+        let version: Option<Version> = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        let python = path.join(format!("bin/python{minor}"));
+        if let Some(version) = version
+            && python.is_file()
+        {
+            found.push((version, python));
+        }
+    }
+    found.sort();
+    found.pop().map(|(_, python)| python)
 }
 
 /// pip and pyoci trust what the system trusts; uv does so only when told, by a name that changed.
@@ -239,6 +264,27 @@ impl Build {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_pyenvs_versions_the_newest_patch_release_is_taken() {
+        let home = tempfile::tempdir().unwrap();
+        let versions = home.path().join(".pyenv/versions");
+        for name in [
+            "3.13.9/bin/python3.13",
+            "3.13.10/bin/python3.13",
+            "3.13.99/bin/python3",
+            "mine/bin/python3.13",
+        ] {
+            let file = versions.join(name);
+            fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+            fs_err::write(file, "").unwrap();
+        }
+        let variables = [("HOME".to_owned(), home.path().display().to_string())];
+        let environment = Environment::new(variables, "/".into(), std::time::SystemTime::UNIX_EPOCH);
+        let newest = versions.join("3.13.10/bin/python3.13");
+        assert_eq!(of_pyenv("3.13", &environment), Some(newest));
+        assert_eq!(of_pyenv("3.12", &environment), None);
+    }
 
     #[test]
     fn what_is_fetched_has_whole_digests() {

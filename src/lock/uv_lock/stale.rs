@@ -277,6 +277,7 @@ impl Comparison<'_> {
 
     fn applies(&self, marker: Option<&Marker>, extra: Option<&ExtraName>) -> bool {
         let extras = extra.cloned().into_iter().collect();
+        let marker = marker.cloned().and_then(Marker::as_uv_reads_it);
         marker.is_none_or(|m| {
             m.evaluate(self.environment, Selection::Extras(&extras))
                 .unwrap_or(false)

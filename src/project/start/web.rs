@@ -49,7 +49,7 @@ const CONSTRUCTORS: [(&str, Interface); 31] = [
 ];
 
 /// Modules that hold an application by custom, in the order in which they are looked at.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "main",
     "app",
     "asgi",
@@ -58,6 +58,7 @@ const MODULES: [&str; 9] = [
     "api",
     "application",
     "web",
+    "webapp",
     "run",
 ];
 
