@@ -170,3 +170,21 @@ fn distributions_named_like_the_standard_library_do_not_break_it() {
     let image = build(&sandbox, requirements, tell, &[]);
     assert_eq!(Podman::new().output(&image, &[], &[]), "[]\n");
 }
+
+#[test]
+#[ignore = "needs the network and what tests/setup.sh installs"]
+fn what_is_open_takes_new_files_and_keeps_the_projects_own() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app/data/kept.txt", "kept");
+    let image = build(&sandbox, "", RUN, &["--writable", "."]);
+    let program = "import os\n\
+        open('new.db', 'w').write('1')\n\
+        os.makedirs('data/logs')\n\
+        open('data/logs/x', 'w').close()\n\
+        for change in (lambda: open('data/kept.txt', 'w'), lambda: os.remove('main.py'), \
+                       lambda: os.rename('data', 'other'), lambda: open('.pyoci/site/x.py', 'w')):\n\
+        \x20   try: change()\n\
+        \x20   except PermissionError as error: print(error.strerror)\n";
+    let refused = "Permission denied\nOperation not permitted\nOperation not permitted\nPermission denied\n";
+    assert_eq!(Podman::new().output(&image, &[], &[program]), refused);
+}

@@ -246,6 +246,9 @@ pub struct BuildArgs {
     /// Directory of the project that modules are imported from; can be repeated [default: found in the project]
     #[arg(long, value_name = "DIR", value_parser = settings::directory, help_heading = "Image")]
     pub pythonpath: Vec<String>,
+    /// Path of the project that the app may write; `.` for new files anywhere in it; can be repeated
+    #[arg(long, value_name = "PATH", help_heading = "Image")]
+    pub writable: Vec<String>,
     /// Environment variable of the image; can be repeated
     #[arg(short, long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
     pub env: Vec<(String, String)>,
@@ -453,6 +456,7 @@ impl BuildArgs {
             entrypoint: self.entrypoint.clone().map(|words| words.0),
             process: self.process.clone(),
             pythonpath: self.pythonpath.clone(),
+            writable: self.writable.clone(),
             env: self.env.iter().cloned().collect(),
             labels: self.label.iter().cloned().collect(),
             annotations: self.annotation.iter().cloned().collect(),

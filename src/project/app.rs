@@ -49,8 +49,16 @@ impl Project {
             .collect();
         let mut tree = Tree::new();
         let top = TreePath::new(APP.trim_start_matches('/')).map_err(|_| Error::Reserved(APP.into()))?;
-        tree.insert(top.clone(), Entry::directory())?;
+        let open = self.settings.writable.iter().any(|text| is_whole(text));
+        let directory = |entry: Entry| {
+            if open && entry.is_directory() && entry.owner == Owner::default() {
+                open_directory(entry, options.owner)
+            } else {
+                entry
+            }
+        };
         for (path, entry) in app {
+            let entry = directory(entry);
             let at = top.join(path.as_str()).map_err(|error| Error::FileName {
                 path: path.to_string().into(),
                 message: error.to_string(),
@@ -58,6 +66,7 @@ impl Project {
             tree.insert(at, entry)?;
         }
         tree.merge(runtime::tree(options.target, &roots).map_err(|error| Error::Runtime(Box::new(error)))?)?;
+        tree.insert(top, directory(Entry::directory()))?;
         if let Some(home) = options
             .home
             .and_then(|home| TreePath::from_tar_name(home).ok().flatten())
@@ -77,10 +86,11 @@ impl Project {
                 place: "[tool.pyoci] writable".into(),
                 message: format!("`{text}`: {message}"),
             };
-            let is_pattern = clean.contains(['*', '?', '[', '{']);
-            if clean.is_empty() || clean == "." {
-                return Err(wrong("the whole of /app cannot be given away".into()));
+            // New files anywhere in the project; its own stay as they are (see below).
+            if is_whole(text) {
+                continue;
             }
+            let is_pattern = clean.contains(['*', '?', '[', '{']);
             if is_pattern {
                 for glob in [clean.to_owned(), format!("{clean}/**")] {
                     patterns.add(Glob::new(&glob).map_err(|error| wrong(error.kind().to_string()))?);
@@ -109,4 +119,18 @@ impl Project {
         }
         Ok(())
     }
+}
+
+/// Whether an item of `writable` is the project's own directory.
+fn is_whole(text: &str) -> bool {
+    matches!(text.trim_end_matches('/'), "" | ".")
+}
+
+/// A directory in which the user's group may make files, and may neither change nor remove those of root's: the sticky
+/// bit, as in /tmp.
+fn open_directory(entry: Entry, user: Owner) -> Entry {
+    entry.with_mode(0o1775).owned_by(Owner {
+        uid: 0,
+        gid: user.gid,
+    })
 }

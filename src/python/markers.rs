@@ -171,7 +171,7 @@ impl Expression {
         let condition = |condition| match condition {
             Condition::Group(group) => group.without_faulty_versions().map(Condition::Group),
             Condition::Comparison(comparison) if comparison.is_faulty_version() => None,
-            sound => Some(sound),
+            sound @ Condition::Comparison(_) => Some(sound),
         };
         let alternatives = self.0.into_iter();
         let alternatives = alternatives.map(|all| all.into_iter().filter_map(condition).collect::<Vec<_>>());
