@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
-pub use deb::{Leave, MERGED};
+pub use deb::{Deb, Leave, MERGED};
 pub use deb822::{Stanza, Stanzas};
 pub use error::Error;
 pub use fetch::{Archives, Reuse};

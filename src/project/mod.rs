@@ -1,6 +1,7 @@
 //! Projects: what the user wrote. Requirements, files and start command are found here; nothing is resolved or built.
 
 mod app;
+pub mod debian;
 mod discovery;
 mod distribution;
 mod docker_ignore;

@@ -1,6 +1,7 @@
 //! Sinks: an image goes somewhere. A sink knows nothing of Python.
 
 mod archive;
+pub mod deb;
 pub mod docker_archive;
 pub mod file;
 pub mod layout;
