@@ -45,6 +45,7 @@ fn tree_of(project: &Project, distribution: Option<&Distribution>) -> Tree {
             gid: 65532,
         },
         home: None,
+        runtime: pyoci::project::Runtime::Image,
     };
     project.tree(files, distribution, &start, options).unwrap()
 }

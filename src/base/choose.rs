@@ -62,6 +62,18 @@ pub fn candidates(wish: &Wish) -> Vec<Candidate> {
         .collect()
 }
 
+/// The Python of the default base.
+pub fn python_for(wish: &Wish) -> Result<(u32, u32), Error> {
+    let recipes = RECIPES.into_iter().map(|(python, ..)| python);
+    match wish {
+        Wish::Minor(major, minor) => Ok((*major, *minor)),
+        _ => recipes
+            .chain(OFFICIAL)
+            .find(|python| wish.fits(*python))
+            .ok_or_else(|| Error::NoDefault(wish.to_string())),
+    }
+}
+
 /// The base to build on where the user names none.
 pub fn default_for(wish: &Wish) -> Result<ImageReference, Error> {
     if let Some(candidate) = candidates(wish).into_iter().next() {

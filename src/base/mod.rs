@@ -21,7 +21,7 @@ use crate::reference::ImageReference;
 use crate::source::Keep;
 use crate::tools::Tools;
 
-pub use choose::{Candidate, Wish, candidates, default_for};
+pub use choose::{Candidate, Wish, candidates, default_for, python_for};
 pub use error::Error;
 pub use inventory::{InstalledPackage, Inventory, inventory};
 pub use locked::{LockedBase, LockedBaseError, LockedContent, LockedPackages};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::bundle_args::BundleArgs;
 use super::index_args::IndexArgs;
 use super::lock_args::LockArgs;
 use crate::layer::Compression;
@@ -32,6 +33,8 @@ pub struct Cli {
 pub enum Command {
     /// Build an image from a Python project
     Build(Box<BuildArgs>),
+    /// Make a directory or archive that runs on a machine with python3 and nothing else
+    Bundle(Box<BundleArgs>),
     /// Print every decision of a build and why, and build nothing
     Explain(Box<BuildArgs>),
     /// Write what a build guesses into [tool.pyoci] of pyproject.toml
@@ -424,7 +427,13 @@ pub struct RebaseArgs {
 #[derive(Clone, Debug)]
 pub struct Words(Vec<String>);
 
-fn words(text: &str) -> Result<Words, settings::SettingError> {
+impl From<Words> for Vec<String> {
+    fn from(words: Words) -> Self {
+        words.0
+    }
+}
+
+pub(super) fn words(text: &str) -> Result<Words, settings::SettingError> {
     settings::split_words(text).map(Words)
 }
 
@@ -432,7 +441,7 @@ fn tag(text: &str) -> Result<String, crate::reference::ReferenceError> {
     crate::reference::check_tag(text).map(|()| text.to_owned())
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),

@@ -1,6 +1,7 @@
 //! The command line: the only reader of clock, environment and terminal.
 
 mod args;
+mod bundle_args;
 mod display;
 mod index_args;
 mod lock_args;
@@ -13,12 +14,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::Parser as _;
 
-use crate::commands::{self, build, copy, rebase};
+use crate::commands::{self, build, bundle, copy, rebase};
 use crate::environment::Environment;
 use crate::project::Settings;
 use crate::registry::{self, Credential};
 use crate::secrets::Secrets;
 use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, InitArgs, LoginArgs, RebaseArgs};
+use bundle_args::BundleArgs;
 use lock_args::LockArgs;
 
 /// No password is longer, in bytes; tokens have some thousands.
@@ -51,6 +53,7 @@ fn read_environment() -> anyhow::Result<Environment> {
 fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
     match &cli.command {
         Command::Build(arguments) => build(cli, arguments, environment),
+        Command::Bundle(arguments) => bundle(cli, arguments, environment),
         Command::Explain(arguments) => explain(cli, arguments, environment),
         Command::Init(arguments) => init(cli, arguments, environment),
         Command::Lock(arguments) => lock(cli, arguments, environment),
@@ -103,6 +106,33 @@ fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow:
         .secrets
         .check("the report", report.json().to_string().as_bytes())?;
     answer(arguments.format, &report.lines(), &report.json())
+}
+
+fn bundle(cli: &Cli, arguments: &BundleArgs, environment: &Environment) -> anyhow::Result<()> {
+    let directory = &environment.working_directory;
+    let order = bundle::Order {
+        bundle: build::bundle::BundleOrder {
+            build: build::Order {
+                path: directory.join(&arguments.path),
+                settings: arguments.settings(directory),
+                upgrade: arguments.upgrade,
+                threads: threads(),
+                ..build::Order::default()
+            },
+            thin: arguments.thin,
+            directory: arguments.cwd.map(Into::into),
+            target_python: arguments.target_python.clone(),
+            ..build::bundle::BundleOrder::default()
+        },
+        output: arguments.output.as_ref().map(|output| directory.join(output)),
+        dry_run: arguments.dry_run,
+    };
+    let report = bundle::run(&order, environment, &display::progress(&cli.output, environment))?;
+    let json = report.json();
+    environment
+        .secrets
+        .check("the report", json.to_string().as_bytes())?;
+    answer(arguments.format, &report.lines(), &json)
 }
 
 fn order(arguments: &BuildArgs, environment: &Environment) -> build::Order {
@@ -232,7 +262,7 @@ fn rebase(cli: &Cli, arguments: &RebaseArgs, environment: &Environment) -> anyho
 /// What stdout gets.
 fn answer(format: Format, lines: &[String], json: &serde_json::Value) -> anyhow::Result<()> {
     match format {
-        Format::Text => print(&(lines.join("\n") + "\n")),
+        Format::Text => print(&lines.iter().flat_map(|line| [line, "\n"]).collect::<String>()),
         Format::Json => print(&format!("{json:#}\n")),
     }
 }

@@ -99,6 +99,7 @@ fn hint(link: &(dyn StdError + 'static)) -> Option<String> {
     ask!(
         crate::base::Error,
         crate::commands::Error,
+        crate::commands::bundle::Error,
         crate::debian::Error,
         crate::http::Error,
         crate::image::Error,

@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod build;
+pub mod bundle;
 pub mod cache;
 pub mod copy;
 pub mod destination;
@@ -66,6 +67,17 @@ pub enum Error {
     /// One platform was asked for twice.
     #[error("platform {0} is given twice")]
     PlatformTwice(crate::platform::Platform),
+    /// A bundle is for one platform.
+    #[error("a bundle is for one platform")]
+    OnePlatform,
+    /// An interpreter that tells nothing of itself.
+    #[error("cannot ask {program}: {reason}")]
+    TargetPython {
+        /// The interpreter.
+        program: String,
+        /// Why.
+        reason: String,
+    },
     /// A package that two layers claim.
     #[error("layers: {package} is in `{first}` and in `{second}`")]
     TwoLayers {

@@ -7,7 +7,7 @@ use super::error::Error;
 use super::files::Files;
 use super::packaging::src_root;
 use super::runtime::{self, APP};
-use super::{Project, Start};
+use super::{Project, Start, bundle};
 use crate::paths::TreePath;
 use crate::python::Target;
 use crate::tree::{Entry, Owner, Tree};
@@ -21,6 +21,22 @@ pub struct AppOptions<'a> {
     pub owner: Owner,
     /// The user's home directory, absolute, if the base lacks it.
     pub home: Option<&'a str>,
+    /// What it is put into.
+    pub runtime: Runtime<'a>,
+}
+
+/// What the app is put into: that decides how it finds its packages.
+#[derive(Clone, Copy, Debug)]
+pub enum Runtime<'a> {
+    /// An image.
+    Image,
+    /// A bundle.
+    Bundle {
+        /// What its packages need.
+        needs: &'a bundle::Needs,
+        /// Whether they are installed at the first start.
+        thin: bool,
+    },
 }
 
 impl Project {
@@ -43,10 +59,6 @@ impl Project {
                 roots.push(root.clone());
             }
         }
-        let roots: Vec<String> = roots
-            .iter()
-            .map(|root| format!("{APP}/{root}").trim_end_matches('/').to_owned())
-            .collect();
         let mut tree = Tree::new();
         let top = TreePath::new(APP.trim_start_matches('/')).map_err(|_| Error::Reserved(APP.into()))?;
         let open = self.settings.writable.iter().any(|text| is_whole(text));
@@ -65,7 +77,15 @@ impl Project {
             })?;
             tree.insert(at, entry)?;
         }
-        tree.merge(runtime::tree(options.target, &roots).map_err(|error| Error::Runtime(Box::new(error)))?)?;
+        let files = match options.runtime {
+            Runtime::Image => {
+                let absolute = |root: &String| format!("{APP}/{root}").trim_end_matches('/').to_owned();
+                let roots: Vec<String> = roots.iter().map(absolute).collect();
+                runtime::tree(options.target, &roots)
+            }
+            Runtime::Bundle { needs, thin } => bundle::tree(needs, thin, &roots),
+        };
+        tree.merge(files.map_err(|error| Error::Runtime(Box::new(error)))?)?;
         tree.insert(top, directory(Entry::directory()))?;
         if let Some(home) = options
             .home

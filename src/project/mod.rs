@@ -1,6 +1,7 @@
 //! Projects: what the user wrote. Requirements, files and start command are found here; nothing is resolved or built.
 
 mod app;
+pub mod bundle;
 pub mod debian;
 mod discovery;
 mod distribution;
@@ -22,7 +23,7 @@ mod uv_workspace;
 
 use std::path::{Path, PathBuf};
 
-pub use app::AppOptions;
+pub use app::{AppOptions, Runtime};
 pub use discovery::{RequirementSource, Requirements};
 pub use distribution::Distribution;
 pub use document::{Document, Node, Table, Value};
@@ -128,6 +129,12 @@ impl Project {
         self.requires_python
             .as_ref()
             .map_or(Ok(()), |requires| requires.check(target))
+    }
+
+    /// Whether requires-python accepts the target's Python, whatever was asked for.
+    pub fn accepts_python(&self, target: &Target) -> bool {
+        let requires = self.requires_python.as_ref();
+        requires.is_none_or(|requires| requires.check(target).is_ok())
     }
 
     /// The project's files, at their paths below the project's directory; `outputs` are what the build writes, and are

@@ -1,6 +1,6 @@
 //! Files that are the old ones or the new ones, at every instant.
 
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -26,8 +26,13 @@ pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
 
 /// Gives a file new bytes: written beside it, synced, renamed over it.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_file(path, |out| out.write_all(bytes))
+}
+
+/// As [`replace_file`], with the bytes that a function writes; a fault of it leaves the file as it was.
+pub fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut file = temporary_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     persist(file, path)
 }
 

@@ -29,7 +29,8 @@ pub fn script(interpreter: &str, entry_point: &EntryPoint) -> Vec<u8> {
 /// `#!interpreter`, or, where that line would be too long or has a space, lines that a shell runs and Python takes
 /// for a string.
 fn first_line(interpreter: &str) -> Vec<u8> {
-    let spaced = interpreter.contains(' ');
+    // `/usr/bin/env python3` is a program and its one argument: what a first line may hold.
+    let spaced = interpreter.contains(' ') && !interpreter.starts_with("/usr/bin/env ");
     if !spaced && interpreter.len() + 3 <= LONGEST {
         return format!("#!{interpreter}\n").into_bytes();
     }

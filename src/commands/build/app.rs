@@ -8,13 +8,13 @@ use crate::image::{Base, UserChoice};
 use crate::layer::Layer;
 use crate::lock::{self, Request, Selected};
 use crate::paths::TreePath;
-use crate::project::{self, AppOptions, Distribution, Files, Packaging, Start, Surroundings};
+use crate::project::{self, AppOptions, Distribution, Files, Packaging, Runtime, Start, Surroundings};
 use crate::python::{PackageName, Target};
 use crate::tree::Tree;
 use crate::wheel::Wheel;
 
 /// Files up to this size are read once and held; larger ones stay on disk.
-const HELD: u64 = 256 * 1024;
+pub(super) const HELD: u64 = 256 * 1024;
 
 impl Build<'_> {
     /// The project as an installed distribution, built by its backend where its metadata is not static.
@@ -44,11 +44,11 @@ impl Build<'_> {
         files: &Files,
         distribution: Option<&Distribution>,
         selected: &[Selected],
-        base: &Base,
+        shell: bool,
     ) -> anyhow::Result<Start> {
         let surroundings = Surroundings {
             installed: &|package: &PackageName| selected.iter().any(|s| s.name == *package),
-            shell: base.has_shell,
+            shell,
             unbuilt: self.explains && matches!(self.project.packaging()?, Packaging::Build { .. }),
         };
         let start = match self.project.start(files, distribution, surroundings) {
@@ -79,6 +79,7 @@ impl Build<'_> {
             target: &base.target,
             owner,
             home,
+            runtime: Runtime::Image,
         };
         let tree = self.project.tree(files, distribution, start, options)?;
         let tree = over_base(tree.with_small_files_read(HELD)?, base)?;

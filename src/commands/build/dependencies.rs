@@ -14,7 +14,7 @@ use crate::commands::Error;
 use crate::digest::Digest;
 use crate::image::Base;
 use crate::layer::{self, Compression, Layer};
-use crate::lock::{self, Request, Selected};
+use crate::lock::{self, Lock, Request, Selected};
 use crate::paths::TreePath;
 use crate::project::settings::Layers;
 use crate::project::{Packaging, Project, RequirementSource, runtime};
@@ -72,6 +72,11 @@ impl Build<'_> {
 
     /// What is installed for a target: a lock file if there is one, else what the resolver answers.
     pub(super) fn select(&self, request: &Request, target: &Target) -> anyhow::Result<Vec<Selected>> {
+        self.choose(&self.lock(request, target)?, request, target)
+    }
+
+    /// The lock for a target; says where the requirements are.
+    pub(super) fn lock(&self, request: &Request, target: &Target) -> anyhow::Result<Lock> {
         let requirements = &self.project.requirements;
         let name = |path: &PathBuf| {
             path.strip_prefix(&self.project.root)
@@ -92,7 +97,16 @@ impl Build<'_> {
             self.progress
                 .choice("Ignored", format!("{}: {source} is there", name(ignored)));
         }
-        let lock = lock::of(request, target, &self.tools())?;
+        Ok(lock::of(request, target, &self.tools())?)
+    }
+
+    /// What a target takes of a lock.
+    pub(super) fn choose(
+        &self,
+        lock: &Lock,
+        request: &Request,
+        target: &Target,
+    ) -> anyhow::Result<Vec<Selected>> {
         let mut selected = lock.select(target, &request.extras, &request.groups)?;
         // A lock of the project, or `-e .`, names the project too. It is in the app layer already, importable and with
         // its metadata: a second copy among the dependencies would be the one of the day when that layer was made.
@@ -172,8 +186,14 @@ impl Build<'_> {
             .collect())
     }
 
-    pub(super) fn install(&self, wheels: &[Wheel], target: &Target) -> anyhow::Result<Installed> {
-        let prefix = TreePath::new(runtime::DEPENDENCIES.trim_start_matches('/'))?;
+    /// Installs wheels into a directory of a tree.
+    pub(super) fn install(
+        &self,
+        wheels: &[Wheel],
+        target: &Target,
+        directory: &str,
+    ) -> anyhow::Result<Installed> {
+        let prefix = TreePath::new(directory.trim_start_matches('/'))?;
         let exclude = excluded(&self.project.settings.exclude)?;
         let options = InstallOptions {
             prefix: &prefix,

@@ -15,6 +15,7 @@ use crate::lock::{self, FetchedWheel, Request, Selected};
 use crate::native::{self, Object, Scan};
 use crate::parallel;
 use crate::paths::TreePath;
+use crate::project::runtime;
 use crate::python::PackageName;
 use crate::tree::{Content, Tree};
 use crate::wheel::{self, Installed, Wheel};
@@ -150,7 +151,7 @@ impl Making<'_> {
             let fault = wheels.iter().find_map(|wheel| wheel.verify_record().err());
             fault.map_or(error, Into::into)
         };
-        let installed = build.install(&wheels, &self.base.target)?;
+        let installed = build.install(&wheels, &self.base.target, runtime::DEPENDENCIES)?;
         let files = several
             .then(|| listing(&installed, &wheels))
             .transpose()

@@ -1,6 +1,7 @@
 //! `pyoci build`: a Python project becomes an image.
 
 mod app;
+pub mod bundle;
 mod compile;
 pub(super) mod data;
 mod dependencies;

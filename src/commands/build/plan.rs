@@ -81,7 +81,7 @@ impl Build<'_> {
         let distribution = self
             .timings
             .step("project", &name, || self.distribution(&request, &base.target))?;
-        let start = self.start(&files, distribution.as_ref(), &selected, &base)?;
+        let start = self.start(&files, distribution.as_ref(), &selected, base.has_shell)?;
         let user = self.user(&base)?;
         Ok(Plan {
             request,
@@ -105,6 +105,15 @@ impl Build<'_> {
         if let Some(reference) = &self.project.settings.base {
             return Ok((self.anchored(reference)?, "as asked for".to_owned()));
         }
+        let (wish, reason) = self.wish()?;
+        if let Some((reference, why)) = self.base_with_wheels(&base::candidates(&wish))? {
+            return Ok((reference, format!("{reason}; {why}")));
+        }
+        Ok((base::default_for(&wish)?, reason))
+    }
+
+    /// Which Python is wanted, and who says so.
+    pub(super) fn wish(&self) -> anyhow::Result<(base::Wish, String)> {
         let preference = self.project.python_preference()?;
         let wish = match (preference.version, preference.accepted) {
             (Some((major, minor)), _) => base::Wish::Minor(major, minor),
@@ -112,11 +121,7 @@ impl Build<'_> {
             (None, None) => base::Wish::Any,
         };
         let reason = Some(preference.reason).filter(|reason| !reason.is_empty());
-        let reason = reason.unwrap_or_else(|| "the default".to_owned());
-        if let Some((reference, why)) = self.base_with_wheels(&base::candidates(&wish))? {
-            return Ok((reference, format!("{reason}; {why}")));
-        }
-        Ok((base::default_for(&wish)?, reason))
+        Ok((wish, reason.unwrap_or_else(|| "the default".to_owned())))
     }
 
     /// What the user may do where `.python-version` leads to a registry that is not there.
@@ -142,7 +147,7 @@ impl Build<'_> {
 
     /// The recipe for whose Python a lock has the most wheels, if that is not the preferred one: what was locked some
     /// years ago has none for the Python of today.
-    fn base_with_wheels(
+    pub(super) fn base_with_wheels(
         &self,
         candidates: &[base::Candidate],
     ) -> anyhow::Result<Option<(ImageReference, String)>> {

@@ -31,7 +31,7 @@ def roots():
     """The directories that the project's own packages are imported from."""
     try:
         with open(os.path.join(HERE, "roots"), encoding="utf-8") as file:
-            return file.read().splitlines()
+            return [os.path.normpath(os.path.join(HERE, line)) for line in file.read().splitlines()]
     except FileNotFoundError:
         return []
 

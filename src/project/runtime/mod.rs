@@ -52,13 +52,9 @@ pub fn tree(target: &Target, roots: &[String]) -> Result<Tree, Error> {
         below(ENTRYPOINT, "")?,
         Entry::file(Content::bytes(entrypoint.into_bytes()), true),
     )?;
-    for (name, text) in [
-        ("/sitecustomize.py", include_str!("sitecustomize.py")),
-        ("/usercustomize.py", include_str!("usercustomize.py")),
-        ("/_pyoci_runtime.py", include_str!("_pyoci_runtime.py")),
-    ] {
+    for (name, text) in site() {
         tree.insert(
-            below(SITE, name)?,
+            below(SITE, &format!("/{name}"))?,
             Entry::file(Content::bytes(text.as_bytes()), false),
         )?;
     }
@@ -67,6 +63,15 @@ pub fn tree(target: &Target, roots: &[String]) -> Result<Tree, Error> {
         tree.insert(below(SITE, "/roots")?, Entry::file(content, false))?;
     }
     Ok(tree)
+}
+
+/// The files of the site directory, with their names.
+pub(super) fn site() -> [(&'static str, &'static str); 3] {
+    [
+        ("sitecustomize.py", include_str!("sitecustomize.py")),
+        ("usercustomize.py", include_str!("usercustomize.py")),
+        ("_pyoci_runtime.py", include_str!("_pyoci_runtime.py")),
+    ]
 }
 
 /// The config's `Entrypoint` for a start command. Words with a `$` are expanded at start, so the entrypoint must know

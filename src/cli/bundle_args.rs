@@ -1,0 +1,156 @@
+//! The flags of `pyoci bundle`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::args::{Format, Words, words};
+use super::index_args::IndexArgs;
+use crate::lock::Resolver;
+use crate::platform::Platform;
+use crate::project::bundle::Directory;
+use crate::project::settings::{self, Settings};
+use crate::python::{ExtraName, GroupName};
+
+/// The flags of `pyoci bundle`. Those that `pyoci build` has too can be said in `[tool.pyoci]` and as `PYOCI_*`.
+#[derive(Debug, Args)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of the command line"
+)]
+pub struct BundleArgs {
+    /// The project's directory
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub path: PathBuf,
+    /// Where the bundle goes: a directory (a bundle that is there is replaced), FILE.tar.gz or FILE.tar.zst
+    #[arg(short, long, value_name = "DEST")]
+    pub output: Option<PathBuf>,
+    /// Leave the packages out: `run` installs them with pip at the first start
+    #[arg(long)]
+    pub thin: bool,
+    /// Decide everything, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Python version that the bundle is for [default: what the project prefers]
+    #[arg(long, value_name = "X.Y", value_parser = settings::python, help_heading = "Target")]
+    pub python: Option<(u32, u32)>,
+    /// Platform that the bundle is for [default: linux/amd64]
+    #[arg(long, value_name = "OS/ARCH", help_heading = "Target")]
+    pub platform: Option<Platform>,
+    /// Interpreter on this machine that the bundle is for: it is asked for its version, CPU and C library
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["python", "platform"],
+        help_heading = "Target"
+    )]
+    pub target_python: Option<PathBuf>,
+    /// Requirements file; can be repeated
+    #[arg(
+        short,
+        long = "requirements",
+        value_name = "FILE",
+        alias = "requirement",
+        help_heading = "Dependencies"
+    )]
+    pub requirements: Vec<PathBuf>,
+    /// Extra of [project.optional-dependencies]; can be repeated
+    #[arg(long, value_name = "EXTRA", help_heading = "Dependencies")]
+    pub extra: Vec<ExtraName>,
+    /// Group of [dependency-groups]; can be repeated
+    #[arg(long, value_name = "GROUP", help_heading = "Dependencies")]
+    pub group: Vec<GroupName>,
+    /// Lock file
+    #[arg(long, value_name = "FILE", help_heading = "Dependencies")]
+    pub lock: Option<PathBuf>,
+    /// Take nothing but a lock file
+    #[arg(long, help_heading = "Dependencies")]
+    pub locked: bool,
+    /// Resolve again, although an earlier answer is remembered
+    #[arg(long, visible_alias = "pull", help_heading = "Dependencies")]
+    pub upgrade: bool,
+    /// What resolves requirements [default: uv] [possible values: uv, pip]
+    #[arg(long, value_name = "RESOLVER", value_parser = settings::resolver, help_heading = "Dependencies")]
+    pub resolver: Option<Resolver>,
+    /// Never build a source distribution
+    #[arg(long, help_heading = "Dependencies")]
+    pub no_build: bool,
+    /// Use the cache only, no network
+    #[arg(long, help_heading = "Dependencies")]
+    pub offline: bool,
+    /// Leave files of the dependencies out by pattern; can be repeated
+    #[arg(long, value_name = "GLOB", help_heading = "Dependencies")]
+    pub exclude: Vec<String>,
+    /// Where packages are looked for.
+    #[command(flatten)]
+    pub indexes: IndexArgs,
+    /// Start command, split as a shell splits words [default: found in the project]
+    #[arg(long, value_name = "CMD", value_parser = words, help_heading = "Start")]
+    pub entrypoint: Option<Words>,
+    /// Process type of the Procfile to start with [default: web, or the only one]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        conflicts_with = "entrypoint",
+        help_heading = "Start"
+    )]
+    pub process: Option<String>,
+    /// Where the app starts [default: the caller's directory for scripts of the project, else app/]
+    #[arg(long, value_enum, value_name = "WHERE", help_heading = "Start")]
+    pub cwd: Option<Cwd>,
+    /// Directory of the project that modules are imported from; can be repeated [default: found in the project]
+    #[arg(long, value_name = "DIR", value_parser = settings::directory, help_heading = "Start")]
+    pub pythonpath: Vec<String>,
+    /// Environment variable, where it is not set when the bundle starts; can be repeated
+    #[arg(short, long, value_name = "K=V", value_parser = super::args::pair, help_heading = "Start")]
+    pub env: Vec<(String, String)>,
+    /// What is printed on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// `--cwd`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Cwd {
+    /// Where `run` is called.
+    Caller,
+    /// In app/, as in an image.
+    App,
+}
+
+impl From<Cwd> for Directory {
+    fn from(cwd: Cwd) -> Self {
+        match cwd {
+            Cwd::Caller => Self::Caller,
+            Cwd::App => Self::App,
+        }
+    }
+}
+
+impl BundleArgs {
+    /// The flags as settings; relative paths count from the working directory.
+    pub fn settings(&self, working_directory: &Path) -> Settings {
+        let said = |flag: bool| flag.then_some(true);
+        let mut settings = Settings {
+            python: self.python,
+            platforms: self.platform.into_iter().collect(),
+            requirements: self.requirements.clone(),
+            extras: self.extra.clone(),
+            groups: self.group.clone(),
+            lock: self.lock.clone(),
+            locked: said(self.locked),
+            resolver: self.resolver,
+            no_build: said(self.no_build),
+            offline: said(self.offline),
+            exclude: self.exclude.clone(),
+            indexes: self.indexes.settings(),
+            entrypoint: self.entrypoint.clone().map(Words::into),
+            process: self.process.clone(),
+            pythonpath: self.pythonpath.clone(),
+            env: self.env.iter().cloned().collect(),
+            ..Settings::default()
+        };
+        settings.anchor(working_directory);
+        settings
+    }
+}

@@ -1,0 +1,256 @@
+//! A bundle as a directory: the old one or the new one, at every instant.
+
+use std::ffi::OsString;
+use std::fs::{FileTimes, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{AtFlags, CWD, RenameFlags, Timespec, Timestamps};
+
+use super::Error;
+use crate::project::bundle::{APP, BUILT, DEPENDENCIES, MARK, REQUIREMENTS, RUN};
+use crate::secrets::{Secrets, Watch};
+use crate::tree::{Entry, Kind, Tree};
+
+/// Fails if something is there that is no bundle: a cheap look before the work begins.
+pub(super) fn check(directory: &Path) -> Result<(), Error> {
+    let other = |reason: String| Error::NotBundle {
+        path: directory.to_owned(),
+        reason,
+    };
+    let fault = |source| Error::Write {
+        path: directory.to_owned(),
+        source,
+    };
+    match fs_err::symlink_metadata(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(fault(error)),
+        Ok(metadata) if metadata.is_symlink() => return Err(other("it is a link".to_owned())),
+        Ok(metadata) if !metadata.is_dir() => return Err(other("it is no directory".to_owned())),
+        Ok(_) => {}
+    }
+    let known = [RUN, APP, DEPENDENCIES, REQUIREMENTS, BUILT];
+    let mut is_empty = true;
+    for entry in fs_err::read_dir(directory).map_err(fault)? {
+        let name = entry.map_err(fault)?.file_name();
+        is_empty = false;
+        // What a thin bundle's first start leaves behind if it is killed.
+        let left = name.as_encoded_bytes().starts_with(b".python_deps.");
+        if !left && !known.iter().any(|known| name == *known) {
+            return Err(other(format!("it has {}", name.display())));
+        }
+    }
+    if !is_empty && !is_marked(&directory.join(RUN)) {
+        return Err(other("it has no `run` that pyoci made".to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether a file is the `run` of a bundle.
+fn is_marked(run: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = fs_err::File::open(run).and_then(|file| file.take(256).read_to_end(&mut start));
+    let text = String::from_utf8_lossy(&start);
+    read.is_ok() && text.lines().nth(1).is_some_and(|line| line.starts_with(MARK))
+}
+
+/// The directory that something is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("/"))
+}
+
+/// Writes a tree beside its place, and exchanges it with what is there.
+pub(super) fn write(tree: &Tree, output: &Path, mtime: u64, secrets: &Secrets) -> Result<(), Error> {
+    let fault = |source: io::Error| Error::Write {
+        path: output.to_owned(),
+        source,
+    };
+    // Without a slash at the end, as rename wants it.
+    let output: PathBuf = output.components().collect();
+    let parent = parent(&output);
+    fs_err::create_dir_all(parent).map_err(fault)?;
+    let mut prefix = OsString::from(".");
+    prefix.push(output.file_name().unwrap_or_default());
+    prefix.push(".pyoci-");
+    remove_leftovers(parent, &prefix).map_err(fault)?;
+    let beside = tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempdir_in(parent)
+        .map_err(fault)?;
+    // Held until it has its name: another pyoci does not take it for a leftover.
+    let handle = fs_err::File::open(beside.path()).map_err(fault)?;
+    handle.file().lock().map_err(fault)?;
+    let mut files = Files {
+        watch: secrets.watch(),
+        buffer: vec![0; 256 * 1024],
+        mtime,
+    };
+    files.write(tree, beside.path())?;
+    // All at once: syncing each file of thousands would take minutes.
+    rustix::fs::syncfs(&handle).map_err(|error| fault(error.into()))?;
+    check(&output)?;
+    put(beside, &output).map_err(fault)?;
+    fs_err::File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(fault)
+}
+
+/// Gives the directory its name. What was there gets the temporary one, and goes with it.
+fn put(beside: tempfile::TempDir, output: &Path) -> io::Result<()> {
+    if !output.exists() {
+        fs_err::rename(beside.path(), output)?;
+        // Nothing is left to remove.
+        let _ = beside.keep();
+        return Ok(());
+    }
+    match rustix::fs::renameat_with(CWD, beside.path(), CWD, output, RenameFlags::EXCHANGE) {
+        Ok(()) => beside.close(),
+        // File systems that cannot exchange (NFS, some FUSE): the place is empty for an instant.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            let old = beside.path().with_extension("old");
+            fs_err::rename(output, &old)?;
+            if let Err(error) = fs_err::rename(beside.path(), output) {
+                fs_err::rename(&old, output)?;
+                return Err(error);
+            }
+            let _ = beside.keep();
+            fs_err::remove_dir_all(old)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes what was being written when another pyoci was killed.
+fn remove_leftovers(parent: &Path, prefix: &OsString) -> io::Result<()> {
+    for entry in fs_err::read_dir(parent)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
+            continue;
+        }
+        let unused = fs_err::File::open(entry.path()).is_ok_and(|handle| handle.file().try_lock().is_ok());
+        if unused {
+            // Not ours to remove, perhaps: it does no harm.
+            let _ = fs_err::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Writing the files of a tree, and looking for credentials in them.
+struct Files {
+    watch: Option<Watch>,
+    buffer: Vec<u8>,
+    mtime: u64,
+}
+
+impl Files {
+    fn write(&mut self, tree: &Tree, root: &Path) -> Result<(), Error> {
+        for (path, entry) in tree.iter() {
+            let place = root.join(path.as_str());
+            self.look(path.as_str().as_bytes(), path.as_str())?;
+            let fault = |source| Error::Write {
+                path: path.as_str().into(),
+                source,
+            };
+            match &entry.kind {
+                Kind::Directory => fs_err::create_dir(&place).map_err(fault)?,
+                Kind::Symlink(target) => {
+                    std::os::unix::fs::symlink(target, &place).map_err(fault)?;
+                    self.date_link(&place).map_err(fault)?;
+                }
+                Kind::File(_) => self.file(path.as_str(), entry, &place)?,
+            }
+        }
+        // Last, and from below: each entry that is made changes the date of the directory that it is in.
+        let directories: Vec<_> = tree.iter().filter(|(_, entry)| entry.is_directory()).collect();
+        for (path, entry) in directories.into_iter().rev() {
+            let place = root.join(path.as_str());
+            self.finish_directory(&place, entry.mode)
+                .map_err(|source| Error::Write {
+                    path: path.as_str().into(),
+                    source,
+                })?;
+        }
+        self.finish_directory(root, 0o755).map_err(|source| Error::Write {
+            path: root.to_owned(),
+            source,
+        })
+    }
+
+    fn file(&mut self, name: &str, entry: &Entry, place: &Path) -> Result<(), Error> {
+        let fault = |source| Error::Write {
+            path: name.into(),
+            source,
+        };
+        let Some(content) = entry.content() else {
+            return Ok(());
+        };
+        let mut reader = content.open().map_err(fault)?;
+        let mut file = fs_err::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(place)
+            .map_err(fault)?;
+        loop {
+            let n = reader.read(&mut self.buffer).map_err(fault)?;
+            if n == 0 {
+                break;
+            }
+            if let Some(hit) = self
+                .watch
+                .as_mut()
+                .and_then(|watch| watch.push(&self.buffer[..n]))
+            {
+                return Err(Error::Leak(hit.leak(name)));
+            }
+            file.write_all(&self.buffer[..n]).map_err(fault)?;
+        }
+        // Whatever the umask is.
+        file.set_permissions(Permissions::from_mode(entry.mode))
+            .map_err(fault)?;
+        file.file()
+            .set_times(FileTimes::new().set_modified(self.date()))
+            .map_err(fault)
+    }
+
+    /// Looks for credentials in bytes that are no file's.
+    fn look(&mut self, bytes: &[u8], place: &str) -> Result<(), Error> {
+        match self.watch.as_mut().and_then(|watch| watch.push(bytes)) {
+            Some(hit) => Err(Error::Leak(hit.leak(place))),
+            None => Ok(()),
+        }
+    }
+
+    fn date(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.mtime)
+    }
+
+    fn finish_directory(&self, place: &Path, mode: u32) -> io::Result<()> {
+        fs_err::set_permissions(place, Permissions::from_mode(mode))?;
+        fs_err::File::open(place)?
+            .file()
+            .set_times(FileTimes::new().set_modified(self.date()))
+    }
+
+    fn date_link(&self, place: &Path) -> io::Result<()> {
+        let date = Timespec {
+            tv_sec: i64::try_from(self.mtime).unwrap_or_default(),
+            tv_nsec: 0,
+        };
+        let times = Timestamps {
+            last_access: date,
+            last_modification: date,
+        };
+        Ok(rustix::fs::utimensat(
+            CWD,
+            place,
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
+    }
+}

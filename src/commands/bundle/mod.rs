@@ -1,0 +1,238 @@
+//! `pyoci bundle`: a Python project becomes a directory or an archive that runs where there is `python3`.
+
+mod archive;
+mod directory;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::build::bundle::{Bundle, BundleOrder, bundle};
+use crate::digest::Digest;
+use crate::environment::Environment;
+use crate::layer::{self, Compression};
+use crate::progress::Progress;
+use crate::project::bundle::Directory;
+use crate::secrets::Leak;
+use crate::tree::Tree;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Project, settings and target.
+    pub bundle: BundleOrder,
+    /// Where it goes; absolute.
+    pub output: Option<PathBuf>,
+    /// Whether everything is decided and nothing written.
+    pub dry_run: bool,
+}
+
+/// What a bundle is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A directory.
+    Directory,
+    /// A tar archive.
+    Archive(Compression),
+}
+
+impl Form {
+    /// By the name of the output: `.tar.gz`, `.tgz` and `.tar.zst` are archives, all else is a directory.
+    pub fn of(output: &Path) -> Self {
+        let name = output.to_string_lossy().to_lowercase();
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+        if ends(&[".tar.gz", ".tgz"]) {
+            return Self::Archive(Compression::Gzip);
+        }
+        if ends(&[".tar.zst", ".tzst"]) {
+            return Self::Archive(Compression::Zstd);
+        }
+        Self::Directory
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Directory => "directory",
+            Self::Archive(Compression::Gzip) => "tar.gz",
+            Self::Archive(Compression::Zstd) => "tar.zst",
+        })
+    }
+}
+
+/// Why a bundle cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The user did not say where it goes.
+    #[error("no output: where should the bundle go?")]
+    NoOutput,
+    /// Something else is there.
+    #[error("{} is not a bundle, and is not replaced: {reason}", path.display())]
+    NotBundle {
+        /// Where.
+        path: PathBuf,
+        /// What tells so.
+        reason: String,
+    },
+    /// The file system failed.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A credential would be in it.
+    #[error("the bundle is not written")]
+    Leak(#[source] Leak),
+    /// The archive cannot be made.
+    #[error("cannot write {}", path.display())]
+    Layer {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: layer::Error,
+    },
+}
+
+impl Error {
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoOutput => Some("pyoci bundle -o app/ (or app.tar.gz, app.tar.zst)".to_owned()),
+            Self::NotBundle { .. } => Some("name another directory, or remove this one first".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// What became of a bundle.
+pub struct Report {
+    bundle: Bundle,
+    output: Option<PathBuf>,
+    form: Form,
+    /// Of the directory: of all paths, modes and contents. Of an archive: of its bytes.
+    digest: Digest,
+    /// In bytes.
+    size: u64,
+}
+
+/// Makes a bundle and writes it.
+pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<Report> {
+    let output = match &order.output {
+        None if !order.dry_run => return Err(Error::NoOutput.into()),
+        output => output.clone(),
+    };
+    let form = output.as_deref().map_or(Form::Directory, Form::of);
+    if let (Some(output), Form::Directory) = (&output, form) {
+        directory::check(output)?;
+    }
+    let bundle_order = BundleOrder {
+        output: output.clone(),
+        ..order.bundle.clone()
+    };
+    let bundle = bundle(&bundle_order, environment, progress)?;
+    let tree = bundle.tree()?;
+    let secrets = &environment.secrets;
+    let (digest, size) = match (&output, form) {
+        (Some(output), Form::Directory) if !order.dry_run => {
+            directory::write(&tree, output, bundle.layer.mtime, secrets)?;
+            (tree.digest()?, tree.size())
+        }
+        (Some(output), Form::Archive(compression)) if !order.dry_run => {
+            let options = layer::Options {
+                compression,
+                ..bundle.layer
+            };
+            archive::write(&tree, output, &options, secrets)?
+        }
+        _ => (tree.digest()?, tree.size()),
+    };
+    if let Some(output) = output.as_ref().filter(|_| !order.dry_run) {
+        let detail = format!("{}: {form}, {}", output.display(), summary(&bundle, &tree, size));
+        progress.done("Bundle", detail);
+    }
+    Ok(Report {
+        bundle,
+        output: output.filter(|_| !order.dry_run),
+        form,
+        digest,
+        size,
+    })
+}
+
+fn summary(bundle: &Bundle, tree: &Tree, size: u64) -> String {
+    let files = tree.iter().filter(|(_, entry)| entry.content().is_some()).count();
+    let packages = bundle.packages.len();
+    let plural = if packages == 1 { "" } else { "s" };
+    let thin = if bundle.thin.is_some() {
+        " at the first start"
+    } else {
+        ""
+    };
+    format!(
+        "{packages} package{plural}{thin}, {files} files, {}",
+        indicatif::DecimalBytes(size)
+    )
+}
+
+impl Report {
+    /// What is printed on stdout: where it is; nothing where nothing was written.
+    pub fn lines(&self) -> Vec<String> {
+        self.output
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    }
+
+    /// What `--format json` prints.
+    pub fn json(&self) -> Value {
+        let bundle = &self.bundle;
+        let (target, needs) = (&bundle.target, &bundle.needs);
+        let minor = |(major, minor): (u32, u32)| format!("{major}.{minor}");
+        let packages = bundle.packages.iter();
+        let packages: Vec<Value> = packages
+            .map(|(name, version)| json!({ "name": name, "version": version }))
+            .collect();
+        json!({
+            "output": self.output.as_ref().map(|path| path.display().to_string()),
+            "form": self.form.to_string(),
+            "digest": self.digest,
+            "size": self.size,
+            "thin": bundle.thin.is_some(),
+            "target": {
+                "python": target.python_minor(),
+                "platform": target.platform.to_string(),
+                "libc": target.libc.to_string(),
+            },
+            "needs": {
+                "python": { "first": minor(needs.first), "last": needs.last.map(minor) },
+                "cpu": needs.architecture.map(crate::platform::Architecture::machine),
+                "libc": needs.libc.map(|libc| libc.to_string()),
+            },
+            "packages": packages,
+            "start": {
+                "command": bundle.start.command,
+                "reason": bundle.start.reason,
+                "directory": match bundle.directory { Directory::Caller => "caller", Directory::App => "app" },
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_output_says_what_is_written() {
+        let form = |name: &str| Form::of(Path::new(name)).to_string();
+        assert_eq!(form("dist/app.tar.gz"), "tar.gz");
+        assert_eq!(form("app.TGZ"), "tar.gz");
+        assert_eq!(form("app.tar.zst"), "tar.zst");
+        assert_eq!(form("app/"), "directory");
+        assert_eq!(form("app.tar"), "directory");
+    }
+}
