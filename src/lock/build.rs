@@ -10,7 +10,7 @@ use super::process::Run;
 use super::repository::checkout;
 use super::source_tree::SourceTree;
 use super::uv::Uv;
-use super::{Error, Request, Said, Selected, Source, Tools, build_environment, messages};
+use super::{Error, Request, Said, Selected, Source, Tools, build_environment, messages, subdirectory};
 use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::python::{Libc, Tags, Target, WheelFilename};
@@ -65,16 +65,19 @@ pub(super) fn build(
             named
         }
         Source::Sdist(artifact, Some(subdirectory)) => {
-            let said = format!(
-                "the project is in the subdirectory {subdirectory} of {}",
-                artifact.name
-            );
-            return Err(Error::Build {
-                package: title,
-                said: Said(format!(
-                    "{said}, which cannot be built; require its repository or a wheel"
-                )),
-            });
+            let fault = |said: Said| Error::Build {
+                package: selected.title(),
+                said: Said(format!("{}: {}", artifact.name, said.0)),
+            };
+            if !artifact.name.ends_with(".tar.gz") && !artifact.name.ends_with(".tgz") {
+                let said = format!("only of a .tar.gz can the subdirectory {subdirectory} be built");
+                return Err(fault(Said(said)));
+            }
+            // A name without a version: what is in it says both.
+            let named = scratch.path().join("project.tar.gz");
+            let from = file.map_or(Path::new(""), |f| &f.path);
+            subdirectory::repack(from, subdirectory, &named).map_err(fault)?;
+            named
         }
     };
     // A directory is kept by what is in it; of other sources the digest is known without looking into them.

@@ -1,7 +1,11 @@
 //! What a user can do about a build that failed, from what the backend said.
 
 /// Words that backends and compilers say, and what helps.
-const KNOWN: [(&str, &str); 15] = [
+const KNOWN: [(&str, &str); 16] = [
+    (
+        "git, which fetches it, is not installed",
+        "install git, or require a release that the package index has",
+    ),
     (
         "unable to detect version",
         "its version is asked of git: build where .git and git are, or say it: SETUPTOOLS_SCM_PRETEND_VERSION=1.2.3",

@@ -36,6 +36,7 @@ mod settings;
 mod simple;
 mod source_tree;
 mod sources;
+mod subdirectory;
 mod text;
 mod uv;
 mod uv_lock;

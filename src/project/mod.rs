@@ -17,6 +17,7 @@ mod python_source;
 pub mod runtime;
 mod script;
 pub mod settings;
+mod setup_files;
 mod start;
 mod static_metadata;
 mod uv_workspace;
@@ -45,7 +46,7 @@ use ignore_rules::IgnoreRules;
 pub struct Project {
     /// The directory, absolute, links resolved.
     pub root: PathBuf,
-    /// `[project] name`, else the directory's name.
+    /// `[project] name`, or what stands for it in poetry's table, setup.cfg or setup.py; else the directory's name.
     pub name: String,
     /// What was asked for, over what `[tool.pyoci]` says.
     pub settings: Settings,
@@ -83,8 +84,12 @@ impl Project {
         let requirements = discovery::requirements(&root, pyproject.as_ref(), &settings)?;
         let requires_python = match (&pyproject, &requirements.source) {
             (_, RequirementSource::Script(script)) => script::requires_python(script)?,
-            (Some(document), _) => RequiresPython::of(document)?,
-            (None, _) => None,
+            (Some(document), _) => match RequiresPython::of(document)? {
+                Some(requires) => Some(requires),
+                None if document.get(&["project"]).is_some() => None,
+                None => RequiresPython::of_setup_files(&root),
+            },
+            (None, _) => RequiresPython::of_setup_files(&root),
         };
         Ok(Self {
             name: name(&root, pyproject.as_ref()),
@@ -112,7 +117,7 @@ impl Project {
         discovery::requirements_beside_pylock(&self.root, pyproject, &self.settings, of_script)
     }
 
-    /// Which Python the project wants: `--python`, else `.python-version`, else requires-python.
+    /// Which Python the project wants: `--python`, else `.python-version`, `runtime.txt`, the Pipfile, requires-python.
     pub fn python_preference(&self) -> Result<PythonPreference, Error> {
         // What a script says of itself comes before what stands beside it.
         let requires = self.requires_python.as_ref();
@@ -169,13 +174,9 @@ fn name(root: &Path, pyproject: Option<&Document>) -> String {
             .into_iter()
             .find_map(|keys| document.get(keys)?.text())
     });
-    named.map_or_else(
-        || {
-            root.file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned()
-        },
-        str::to_owned,
-    )
+    let of_directory = || root.file_name().unwrap_or_default().to_string_lossy();
+    match named {
+        Some(named) => named.to_owned(),
+        None => setup_files::name(root).unwrap_or_else(|| of_directory().into_owned()),
+    }
 }

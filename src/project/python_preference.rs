@@ -1,4 +1,4 @@
-//! Which Python the project wants: `--python`, `.python-version`, requires-python.
+//! Which Python the project wants: `--python`, `.python-version`, `runtime.txt`, the Pipfile, requires-python.
 
 use std::path::Path;
 use std::str::FromStr as _;
@@ -8,6 +8,7 @@ use pep440_rs::{Version, VersionSpecifiers};
 use super::document::{Document, Node};
 use super::error::{Error, Place};
 use super::settings::{Settings, python};
+use super::setup_files;
 use crate::lock::specifiers_of_poetry;
 use crate::python::Target;
 
@@ -85,6 +86,26 @@ impl RequiresPython {
         })
     }
 
+    /// `python_requires` of setup.cfg or setup.py; what is no version specifier is for setuptools to complain of.
+    pub(super) fn of_setup_files(root: &Path) -> Option<Self> {
+        let said = setup_files::python_requires(root)?;
+        Some(Self {
+            specifiers: VersionSpecifiers::from_str(&said.value).ok()?,
+            place: said.place,
+        })
+    }
+
+    /// What says it, in words: the key, what it says, and the file if it is not pyproject.toml.
+    fn reason(&self) -> String {
+        let name = self.place.path.file_name().unwrap_or_default();
+        match name.to_str() {
+            Some(name @ ("setup.cfg" | "setup.py")) => {
+                format!("python_requires `{}` of {name}", self.specifiers)
+            }
+            _ => format!("requires-python `{}`", self.specifiers),
+        }
+    }
+
     /// Fails if the target's Python is not accepted.
     pub fn check(&self, target: &Target) -> Result<(), Error> {
         let minor = (u64::from(target.python.0), u64::from(target.python.1));
@@ -108,7 +129,7 @@ fn one_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// What the settings, `.python-version` in `root` (if it counts) and requires-python say, the first of them that says something.
+/// What the settings, the files in `root` (if they count) and requires-python say, the first of them that says something.
 pub fn preference(
     root: Option<&Path>,
     settings: &Settings,
@@ -123,15 +144,20 @@ pub fn preference(
     if let Some(version) = settings.python {
         return Ok(said(version, "--python"));
     }
-    let file = root.map(|root| python_version_file(&root.join(".python-version")));
-    if let Some(version) = file.transpose()?.flatten() {
-        return Ok(said(version, ".python-version"));
+    if let Some(root) = root {
+        if let Some(version) = python_version_file(&root.join(".python-version"))? {
+            return Ok(said(version, ".python-version"));
+        }
+        if let Some(version) = runtime_file(&root.join("runtime.txt"))? {
+            return Ok(said(version, "runtime.txt"));
+        }
+        if let Some(version) = pipfile(&root.join("Pipfile")) {
+            return Ok(said(version, "[requires] of Pipfile"));
+        }
     }
     Ok(PythonPreference {
         version: None,
-        reason: requires
-            .map(|requires| format!("requires-python `{}`", requires.specifiers))
-            .unwrap_or_default(),
+        reason: requires.map(RequiresPython::reason).unwrap_or_default(),
         accepted,
     })
 }
@@ -164,6 +190,35 @@ fn python_version_file(path: &Path) -> Result<Option<(u32, u32)>, Error> {
         return Ok(python(version).ok());
     }
     Ok(None)
+}
+
+/// The version of Heroku's `runtime.txt`: `python-3.11.5`.
+fn runtime_file(path: &Path) -> Result<Option<(u32, u32)>, Error> {
+    let text = match fs_err::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::Io(error)),
+    };
+    let line = text.trim_start_matches('\u{feff}').trim();
+    if line.starts_with("pypy") {
+        return Err(Error::Metadata {
+            place: Place::new(path, 1),
+            message: format!("`{line}`: only CPython is supported"),
+        });
+    }
+    // Another file of this name says nothing.
+    Ok(line
+        .strip_prefix("python-")
+        .and_then(|version| python(version).ok()))
+}
+
+/// `python_full_version` or `python_version` of a Pipfile's `[requires]`; one that does not parse says nothing.
+fn pipfile(path: &Path) -> Option<(u32, u32)> {
+    let document = Document::read(path).ok().flatten()?;
+    let requires = document.get(&["requires"])?;
+    ["python_full_version", "python_version"]
+        .into_iter()
+        .find_map(|key| python(requires.get(key)?.text()?).ok())
 }
 
 #[cfg(test)]
@@ -216,6 +271,27 @@ mod tests {
         assert!(of(&none).allows((3, 11)) && !of(&none).allows((3, 13)));
         fs_err::write(directory.path().join(".python-version"), "# mine\n3.11.9\n3.12\n").unwrap();
         assert_eq!(of(&none).version, Some((3, 11)));
+        let write = |name: &str, text: &str| fs_err::write(directory.path().join(name), text).unwrap();
+        let now = || {
+            let preference = of(&Settings::default());
+            (preference.version, preference.reason)
+        };
+        write("Pipfile", "[requires]\npython_version = '3.10'\n");
+        write("runtime.txt", "python-3.12.1\n");
+        assert_eq!(now(), (Some((3, 11)), ".python-version".to_owned()));
+        write(".python-version", "system\n");
+        assert_eq!(now(), (Some((3, 12)), "runtime.txt".to_owned()));
+        write("runtime.txt", "What runs here.\n");
+        assert_eq!(now(), (Some((3, 10)), "[requires] of Pipfile".to_owned()));
+        write(
+            "Pipfile",
+            "[requires]\npython_version = '3'\npython_full_version = '3.12.3'\n",
+        );
+        assert_eq!(now().0, Some((3, 12)));
+        write("Pipfile", "[requires]\npython_version = '3'\n");
+        assert_eq!(now(), (None, "requires-python `>=3.10, <3.13`".to_owned()));
+        write("runtime.txt", "pypy-3.10-7.3\n");
+        assert!(preference(Some(directory.path()), &none, None).is_err());
         let settings = Settings {
             python: Some((3, 12)),
             ..none
@@ -224,6 +300,24 @@ mod tests {
             (of(&settings).version, of(&settings).reason.as_str()),
             (Some((3, 12)), "--python")
         );
+    }
+
+    #[test]
+    fn setup_files_say_which_python_they_want() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        assert_eq!(RequiresPython::of_setup_files(root), None);
+        fs_err::write(
+            root.join("setup.cfg"),
+            "[options]\npython_requires = >=3.9,<3.13\n",
+        )
+        .unwrap();
+        let requires = RequiresPython::of_setup_files(root).unwrap();
+        let chosen = preference(Some(root), &Settings::default(), Some(&requires)).unwrap();
+        assert_eq!(chosen.reason, "python_requires `>=3.9, <3.13` of setup.cfg");
+        assert!(chosen.allows((3, 11)) && !chosen.allows((3, 13)));
+        fs_err::write(root.join("setup.cfg"), "[options]\npython_requires = three\n").unwrap();
+        assert_eq!(RequiresPython::of_setup_files(root), None);
     }
 
     #[test]

@@ -138,6 +138,19 @@ impl Module {
         finder.found
     }
 
+    /// The text that a keyword of `setup(...)` is given, itself or by a name of the module, and the byte where it stands.
+    pub fn setup_text(&self, keyword: &str) -> Option<(usize, String)> {
+        let mut finder = SetupKeyword {
+            module: self,
+            keyword,
+            found: None,
+        };
+        for statement in &self.body {
+            finder.visit_stmt(statement);
+        }
+        finder.found
+    }
+
     /// The names of the console scripts that a literal `entry_points` of `setup(...)` declares.
     pub fn console_scripts(&self) -> Vec<String> {
         let mut finder = EntryPointsOf(Vec::new());
@@ -175,6 +188,33 @@ impl<'a> Visitor<'a> for TextAfter<'_> {
             && self.found.is_none()
         {
             self.found = text(second);
+        }
+        walk_expr(self, expression);
+    }
+}
+
+struct SetupKeyword<'m> {
+    module: &'m Module,
+    keyword: &'m str,
+    found: Option<(usize, String)>,
+}
+
+impl<'a> Visitor<'a> for SetupKeyword<'_> {
+    fn visit_expr(&mut self, expression: &'a Expr) {
+        let is_setup = |call: &ExprCall| {
+            let name = self.module.full_name(&call.func);
+            name.is_some_and(|name| name == "setuptools.setup" || name == "distutils.core.setup")
+        };
+        if let Expr::Call(call) = expression
+            && self.found.is_none()
+            && is_setup(call)
+            && let Some(keyword) = call.arguments.find_keyword(self.keyword)
+        {
+            let value = match &keyword.value {
+                Expr::Name(name) => self.module.text_of(name.id.as_str()),
+                other => text(other),
+            };
+            self.found = value.map(|value| (keyword.range.start().to_usize(), value));
         }
         walk_expr(self, expression);
     }
