@@ -69,7 +69,7 @@ pub(super) fn build(
                 package: selected.title(),
                 said: Said(format!("{}: {}", artifact.name, said.0)),
             };
-            if !artifact.name.ends_with(".tar.gz") && !artifact.name.ends_with(".tgz") {
+            if !artifact.name.ends_with(".tar.gz") {
                 let said = format!("only of a .tar.gz can the subdirectory {subdirectory} be built");
                 return Err(fault(Said(said)));
             }

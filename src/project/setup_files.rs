@@ -41,7 +41,7 @@ fn in_setup_py(root: &Path, keyword: &str) -> Option<Said> {
     let source = fs_err::read(&path).ok()?;
     let (at, value) = Module::parse(&source)?.setup_text(keyword)?;
     let before = source.get(..at).unwrap_or_default();
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let line = before.split(|byte| *byte == b'\n').count();
     let place = Place::new(&path, line);
     Some(Said { value, place })
 }
