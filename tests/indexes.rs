@@ -342,3 +342,91 @@ fn a_server_of_ones_own_is_reached_with_its_authority_and_a_client_certificate()
             .succeeded();
     }
 }
+
+#[test]
+#[ignore = "needs the network and what tests/setup.sh installs"]
+fn pip_reaches_a_guarded_index_whatever_names_it_and_keeps_no_password() {
+    const PASSWORD: &str = "gu4rded-by-m3-alone";
+    let scene = Scene::new();
+    scene.wheel("files", "FROM = 'guarded'\n");
+    let login = Some(("me".to_owned(), PASSWORD.to_owned()));
+    let index = scene.index(
+        "files",
+        IndexHabits {
+            login,
+            ..IndexHabits::default()
+        },
+    );
+    scene.sandbox.write("app/requirements.txt", "thing\n");
+    let build = |variables: &[(&str, &str)]| {
+        let mut command = scene.sandbox.pyoci();
+        command
+            .env_remove("PIP_FIND_LINKS")
+            .envs(variables.iter().copied());
+        command.args([
+            "build",
+            "app",
+            "--base",
+            "recipe:bookworm",
+            "--resolver",
+            "pip",
+            "-o",
+            "image",
+        ]);
+        run(&mut command)
+    };
+    let with = index.simple_with("me", PASSWORD);
+    let settings = format!(
+        "[[tool.uv.index]]\nname = 'own'\nurl = '{}'\ndefault = true\n",
+        index.simple()
+    );
+    let logins = [
+        ("UV_INDEX_OWN_USERNAME", "me"),
+        ("UV_INDEX_OWN_PASSWORD", PASSWORD),
+    ];
+    for (project, variables) in [
+        ("", &[("UV_DEFAULT_INDEX", with.as_str())][..]),
+        (&settings, &logins),
+    ] {
+        scene.sandbox.write("app/pyproject.toml", project);
+        let done = build(variables).succeeded();
+        assert!(done.stderr.contains("1 packages with pip"), "{}", done.stderr);
+        assert!(!done.stderr.contains(PASSWORD), "{}", done.stderr);
+        assert!(scene.has("FROM = 'guarded'"));
+        for (path, bytes) in contents(&scene.sandbox.path("cache")) {
+            let found = bytes
+                .windows(PASSWORD.len())
+                .any(|window| window == PASSWORD.as_bytes());
+            assert!(!found, "{}", path.display());
+        }
+    }
+    scene.sandbox.write("app/pyproject.toml", &settings);
+    let refused = build(&[]).failed_with(1);
+    assert!(refused.stderr.contains("thing"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_explained_shows_no_password() {
+    let scene = Scene::new();
+    let path = scene.wheel("files", "");
+    scene.lock(&[&path]);
+    let index = scene.index("files", IndexHabits::default());
+    let password = "expl4ined-to-nobody";
+    for format in ["text", "json"] {
+        let mut command = scene.sandbox.pyoci();
+        command.env("UV_DEFAULT_INDEX", index.simple_with("me", password));
+        command.args(["explain", "app", "--base", "oci:base:base", "--format", format]);
+        command.args(["--entrypoint", &format!("python3 main.py --token {password}")]);
+        let done = run(&mut command).succeeded();
+        assert!(
+            done.stdout.contains("main.py --token ****") || format == "json",
+            "{}",
+            done.stdout
+        );
+        assert!(
+            !done.stdout.contains(password) && !done.stderr.contains(password),
+            "{}",
+            done.stdout
+        );
+    }
+}

@@ -190,12 +190,20 @@ fn hashed_requirements_are_a_lock_that_needs_no_resolver() {
             file.file_name().unwrap().to_str().unwrap().to_owned(),
             Digest::of(&bytes),
         );
-        let page = format!("<a href='../../{file}#sha256={}'>x</a>", digest.hex());
+        let python = if name == "two" {
+            ""
+        } else {
+            " data-requires-python='&gt;=3.8'"
+        };
+        let page = format!("<a href='../../{file}#sha256={}'{python}>x</a>", digest.hex());
+        let old = page.replace("3.8", "3.14");
+        server.put(&format!("newer/{name}/"), old.as_bytes());
         server.put(&format!("simple/{name}/"), page.as_bytes());
         server.put(&file, &bytes);
         hashes.push(digest.hex().to_owned());
     }
-    let index = format!("{}/simple", server.serve());
+    let root = server.serve();
+    let index = format!("{root}/simple");
     let requirements = |second: &str| {
         sandbox.write(
             "app/requirements.txt",
@@ -225,6 +233,10 @@ fn hashed_requirements_are_a_lock_that_needs_no_resolver() {
         "{}",
         image.stderr
     );
+    let newer = format!("--index-url {root}/newer\none==1.0 --hash=sha256:{}\n", hashes[0]);
+    sandbox.write("app/requirements.txt", &newer);
+    let error = build().failed_with(1).stderr;
+    assert!(error.contains("one 1.0") && error.contains(">=3.14"), "{error}");
     requirements("two==1.0\n");
     let error = build().failed_with(1).stderr;
     assert!(error.contains("more.txt:1: no hash is given"), "{error}");

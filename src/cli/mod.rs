@@ -156,8 +156,12 @@ fn explain(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyho
     let progress = display::progress(&cli.output, environment);
     let explanation = commands::explain::run(&order(arguments, environment), environment, &progress)?;
     match arguments.format {
-        Format::Text => print(&explanation.text()),
-        Format::Json => print(&format!("{:#}\n", explanation.json())),
+        Format::Text => print(&environment.secrets.redacted(&explanation.text())),
+        Format::Json => print(
+            &environment
+                .secrets
+                .redacted(&format!("{:#}\n", explanation.json())),
+        ),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::parallel;
 use crate::python::markers::MarkerError;
 use crate::python::requirements::{Entry, Requirements, Wanted};
 use crate::python::{
-    ExtraName, MarkerEnvironment, PackageName, Requirement, Selection, Target, WheelFilename,
+    ExtraName, MarkerEnvironment, PackageName, Requirement, Selection, Specifiers, Target, WheelFilename,
 };
 use crate::tools::Tools;
 use crate::wheel::Wheel;
@@ -128,7 +128,7 @@ fn package(entry: &Entry, indexes: &Indexes, tools: &Tools<'_>) -> Result<Packag
     };
     let name = entry.name().cloned();
     let name = name.ok_or_else(|| malformed("it names no package".to_owned()))?;
-    let (version, content) = match &entry.wanted {
+    let (version, (content, requires_python)) = match &entry.wanted {
         Wanted::Requirement(Requirement {
             url: None,
             specifiers,
@@ -140,7 +140,7 @@ fn package(entry: &Entry, indexes: &Indexes, tools: &Tools<'_>) -> Result<Packag
             (Some(version), content)
         }
         Wanted::Requirement(Requirement { url: Some(url), .. }) | Wanted::Url { url, .. } => {
-            (None, archive(url, entry).map_err(malformed)?)
+            (None, (archive(url, entry).map_err(malformed)?, None))
         }
         Wanted::Path { .. } => return Err(malformed("a path cannot be locked".to_owned())),
     };
@@ -148,21 +148,21 @@ fn package(entry: &Entry, indexes: &Indexes, tools: &Tools<'_>) -> Result<Packag
         name,
         version,
         marker: None,
-        requires_python: None,
+        requires_python,
         index: None,
         content,
         kept: Kept::default(),
     })
 }
 
-/// The files of an index that have one of the hashes.
+/// The files of an index that have one of the hashes, and the Python versions that all of them are for.
 fn listed_files(
     entry: &Entry,
     name: &PackageName,
     version: &pep440_rs::Version,
     indexes: &Indexes,
     tools: &Tools<'_>,
-) -> Result<Content, Error> {
+) -> Result<(Content, Option<Specifiers>), Error> {
     let hashes: BTreeSet<Digest> = entry.hashes.iter().cloned().collect();
     let listed = Listed {
         package: name.clone(),
@@ -177,6 +177,12 @@ fn listed_files(
         Err(Error::NotListed { .. }) => return Err(none()),
         Err(error) => return Err(error),
     };
+    // > installers SHOULD ignore the download when installing to a Python version that doesn't satisfy the requirement
+    let requires = found.first().and_then(|file| file.requires_python.clone());
+    let requires = requires.filter(|_| {
+        let first = &found[0].requires_python;
+        found.iter().all(|file| file.requires_python == *first)
+    });
     let sizes: BTreeMap<String, Option<u64>> = found.iter().map(|f| (f.name.clone(), f.size)).collect();
     let named = found.into_iter().map(|file| Named {
         name: file.name,
@@ -199,7 +205,7 @@ fn listed_files(
             }
         }
     }
-    Ok(content)
+    Ok((content, requires))
 }
 
 /// The archive at a URL, whose fragment may say where the project is in it.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::build::Host;
+use super::indexes::Indexes;
 use super::process::{Run, network_variables, pick};
 use super::resolve;
 use super::script::Script;
@@ -112,6 +113,7 @@ fn run(python: &Path, request: &Request, inline: &Path, tools: &Tools<'_>) -> Re
             || name.starts_with("XDG_")
             || matches!(name, "HOME" | "NETRC" | "SSH_AUTH_SOCK")
     }));
+    variables.extend(index_variables(&Indexes::of(request, tools.environment)?));
     for text in inputs::texts(request)? {
         let names = inputs::variables(&text);
         variables.extend(pick(tools.environment, |name| names.contains(name)));
@@ -152,6 +154,21 @@ fn run(python: &Path, request: &Request, inline: &Path, tools: &Tools<'_>) -> Re
         return Err(failed(said.join("\n")));
     }
     serde_json::from_str(&output.stdout).map_err(|e| failed(format!("its report cannot be read: {e}")))
+}
+
+/// The indexes of all that says something of them (uv's and poetry's settings too), with their credentials, as pip is told.
+fn index_variables(indexes: &Indexes) -> BTreeMap<String, String> {
+    let with = |url: &Url| indexes.with_credentials(url).to_string();
+    let first: Vec<String> = indexes.first.iter().map(with).collect();
+    let all = [
+        ("PIP_INDEX_URL", with(&indexes.default)),
+        ("PIP_EXTRA_INDEX_URL", first.join(" ")),
+        ("PIP_FIND_LINKS", indexes.find_links.join(" ")),
+        ("PIP_TRUSTED_HOST", indexes.trusted_hosts.join(" ")),
+        ("PIP_NO_INDEX", if indexes.no_index { "1" } else { "" }.to_owned()),
+    ];
+    let said = all.into_iter().filter(|(_, value)| !value.is_empty());
+    said.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The project's dependencies with extras and groups, as requirement lines; pip itself would install the project too.
@@ -227,7 +244,12 @@ fn package(item: Item) -> Result<Package, Error> {
         hint: None,
     };
     let info = item.download_info;
-    let url: Url = info.url.parse().map_err(|_| fault("URL"))?;
+    let mut url: Url = info.url.parse().map_err(|_| fault("URL"))?;
+    if info.vcs_info.is_none() && url.scheme().starts_with("http") {
+        // Files are fetched with the credentials that are known for their server.
+        let _ = url.set_password(None);
+        let _ = url.set_username("");
+    }
     let location = match url.to_file_path() {
         Ok(path) if url.scheme() == "file" => Location::Path(path),
         _ => Location::Url(url),

@@ -35,6 +35,12 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
     let requirements = inputs::requirements(request, tools.environment)?;
     inputs::check_project(request)?;
     let texts = inputs::texts(request)?;
+    for (package, source) in super::sources::unasked_of_poetry(request) {
+        tools.progress.warn(format!(
+            "{package} has `source = \"{source}\"`, which only a poetry.lock makes count: without one it is looked for where all \
+             others are"
+        ));
+    }
     let variables = Indexes::of(request, tools.environment)?.for_uv;
     let own = key(request, target, tools, &texts, Some(&variables));
     let place = request.directory.join("pylock.toml");

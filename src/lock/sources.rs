@@ -307,6 +307,29 @@ fn of_names(value: Option<&Value>) -> BTreeMap<String, (String, String)> {
     entries.filter_map(login).collect()
 }
 
+/// Dependencies of poetry's own form that name a source: package and source. Nobody but poetry resolves them from there.
+pub(super) fn unasked_of_poetry(request: &Request) -> Vec<(String, String)> {
+    let file = request
+        .pyproject
+        .as_ref()
+        .map(|file| request.directory.join(file));
+    let text = file.and_then(|file| fs_err::read_to_string(file).ok());
+    let table: Option<toml::Table> = text.and_then(|text| text.parse().ok());
+    let poetry = table.as_ref().and_then(|table| table.get("tool")?.get("poetry"));
+    let group = |name: &str| poetry?.get("group")?.get(name)?.get("dependencies")?.as_table();
+    let own = poetry.and_then(|poetry| poetry.get("dependencies")?.as_table());
+    let groups = request.groups.iter().filter_map(|name| group(&name.to_string()));
+    let named = own
+        .into_iter()
+        .chain(groups)
+        .flatten()
+        .filter_map(|(package, wanted)| {
+            let source = wanted.get("source")?.as_str()?;
+            Some((package.clone(), source.to_owned()))
+        });
+    named.collect()
+}
+
 /// `[[tool.poetry.source]]`: primary ones replace PyPI, unless that is named too; then come the supplemental ones.
 ///
 /// > any custom source … with priority `primary` … disables the implicit PyPI. `supplemental` sources are only searched
@@ -477,5 +500,27 @@ mod tests {
         let said = load(text, &[("U", "me"), ("P", "pw")]).foreign;
         assert_eq!(urls(said.general()), ["https://me:pw@own/"]);
         assert_eq!(urls(&said.default), ["https://x:y@mirror/"]);
+    }
+
+    #[test]
+    fn sources_of_single_dependencies_of_poetry_are_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "[tool.poetry.dependencies]\npython = '^3.11'\ntorch = { version = '2', source = 'cpu' }\n\
+                    [tool.poetry.group.dev.dependencies]\nx = { version = '1', source = 'own' }\n";
+        fs_err::write(directory.path().join("pyproject.toml"), text).unwrap();
+        let mut request = Request {
+            directory: directory.path().to_owned(),
+            pyproject: Some("pyproject.toml".into()),
+            ..Request::default()
+        };
+        let pair = |package: &str, source: &str| (package.to_owned(), source.to_owned());
+        assert_eq!(unasked_of_poetry(&request), [pair("torch", "cpu")]);
+        request.groups.insert("dev".parse().unwrap());
+        assert_eq!(
+            unasked_of_poetry(&request),
+            [pair("torch", "cpu"), pair("x", "own")]
+        );
+        request.pyproject = None;
+        assert!(unasked_of_poetry(&request).is_empty());
     }
 }
