@@ -23,6 +23,9 @@ zstd zstd
 xz xz-utils
 jq jq
 strace strace
+mmdebstrap mmdebstrap
+busybox busybox
+shellcheck shellcheck
 python3 python3
 LIST
 # The JSON schemas that the OCI image-spec publishes.

@@ -47,12 +47,6 @@ def reason_of(output, status):
     return "pip ended with status %d" % status
 
 
-def remove(path):
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)
-
-
 def run_pip(target):
     import subprocess
 
@@ -66,51 +60,65 @@ def run_pip(target):
     return None
 
 
-def install():
+def wanted():
+    """How many packages pip has to install."""
+    with open(os.path.join(bundle.ROOT, "requirements.txt")) as file:
+        return sum("--hash=" in line for line in file)
+
+
+def install(count):
     """Beside its place first, then renamed: python_deps/ is there whole or not at all."""
+    import shutil
     import tempfile
 
-    with open(os.path.join(bundle.ROOT, "requirements.txt")) as file:
-        count = sum("--hash=" in line for line in file)
     words = "%s: first start: installing %d package%s with pip into %s\n"
     os.write(2, os.fsencode(words % (sys.argv[1], count, "" if count == 1 else "s", bundle.DEPS)))
     for name in os.listdir(bundle.ROOT):
         # What starts that were killed have left.
         if name.startswith(".python_deps."):
-            remove(os.path.join(bundle.ROOT, name))
+            shutil.rmtree(os.path.join(bundle.ROOT, name), ignore_errors=True)
     beside = tempfile.mkdtemp(prefix=".python_deps.", dir=bundle.ROOT)
     try:
         fresh = os.path.join(beside, "python_deps")
-        reason = run_pip(fresh)
+        reason = run_pip(fresh) if count else None
         if reason is not None:
             return reason
-        # pip makes no directory where nothing is to be installed.
+        # What no index has is in the bundle.
         os.makedirs(fresh, exist_ok=True)
+        built = os.path.join(bundle.ROOT, "built")
+        if os.path.isdir(built):
+            shutil.copytree(built, fresh, symlinks=True, dirs_exist_ok=True)
         with open(os.path.join(fresh, ".pyoci"), "w") as file:
             file.write(sys.argv[2] + "\n")
         if os.path.isdir(bundle.DEPS):
             os.rename(bundle.DEPS, os.path.join(beside, "old"))
         os.rename(fresh, bundle.DEPS)
     finally:
-        remove(beside)
+        shutil.rmtree(beside, ignore_errors=True)
     return None
 
 
 def main():
     bundle.check(sys.argv[1])
+    if not os.access(bundle.ROOT, os.W_OK):
+        fail("cannot install the packages: no permission to write to " + bundle.ROOT)
+    count = wanted()
     try:
-        import pip  # noqa: F401
-    except ImportError:
-        fail("%s has no pip to install the packages with: install it (Debian: python3-pip)" % sys.executable)
+        # shutil: Debian's python3-minimal lacks it, as much else that pip needs.
+        import shutil  # noqa: F401
+
+        if count:
+            import pip  # noqa: F401
+    except ImportError as error:
+        words = "cannot install the packages: %s has no %s: install pip (Debian: python3-pip)"
+        fail(words % (sys.executable, error.name))
     import fcntl
 
     try:
         # The directory itself is locked: no file is left behind, and the lock goes with the process.
-        if not os.access(bundle.ROOT, os.W_OK):
-            raise PermissionError(13, "Permission denied")
         directory = os.open(bundle.ROOT, os.O_RDONLY)
         fcntl.flock(directory, fcntl.LOCK_EX)
-        reason = None if stamp() == sys.argv[2] else install()
+        reason = None if stamp() == sys.argv[2] else install(count)
     except KeyboardInterrupt:
         os._exit(130)
     except OSError as error:
