@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::args::{Format, Words, words};
 use super::index_args::IndexArgs;
+use crate::commands::bundle::DebOrder;
 use crate::lock::Resolver;
 use crate::platform::Platform;
 use crate::project::bundle::Directory;
@@ -22,7 +23,8 @@ pub struct BundleArgs {
     /// The project's directory
     #[arg(default_value = ".", value_name = "PATH")]
     pub path: PathBuf,
-    /// Where the bundle goes: a directory (a bundle that is there is replaced), FILE.tar.gz or FILE.tar.zst
+    /// Where the bundle goes: a directory (a bundle that is there is replaced), FILE.tar.gz, FILE.tar.zst, or FILE.deb: a
+    /// Debian package
     #[arg(short, long, value_name = "DEST")]
     pub output: Option<PathBuf>,
     /// Leave the packages out: `run` installs them with pip at the first start
@@ -104,6 +106,21 @@ pub struct BundleArgs {
     /// Environment variable, where it is not set when the bundle starts; can be repeated
     #[arg(short, long, value_name = "K=V", value_parser = super::args::pair, help_heading = "Start")]
     pub env: Vec<(String, String)>,
+    /// Directory of the package's files [default: /opt/NAME]
+    #[arg(long, value_name = "DIR", help_heading = "Debian package")]
+    pub prefix: Option<String>,
+    /// File of the project that becomes configuration in /etc/NAME, a link in its place; can be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Debian package")]
+    pub config: Vec<String>,
+    /// A systemd service runs the start command
+    #[arg(long, help_heading = "Debian package")]
+    pub service: bool,
+    /// Who maintains the package [default: maintainers or authors of the project]
+    #[arg(long, value_name = "NAME <ADDRESS>", help_heading = "Debian package")]
+    pub maintainer: Option<String>,
+    /// Version of the package, as Python has versions [default: the project's]
+    #[arg(long, value_name = "VERSION", help_heading = "Debian package")]
+    pub package_version: Option<String>,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
@@ -128,6 +145,17 @@ impl From<Cwd> for Directory {
 }
 
 impl BundleArgs {
+    /// What is asked of a Debian package.
+    pub fn deb(&self) -> DebOrder {
+        DebOrder {
+            prefix: self.prefix.clone(),
+            maintainer: self.maintainer.clone(),
+            version: self.package_version.clone(),
+            config: self.config.clone(),
+            service: self.service,
+        }
+    }
+
     /// The flags as settings; relative paths count from the working directory.
     pub fn settings(&self, working_directory: &Path) -> Settings {
         let said = |flag: bool| flag.then_some(true);

@@ -126,6 +126,7 @@ fn bundle(cli: &Cli, arguments: &BundleArgs, environment: &Environment) -> anyho
         },
         output: arguments.output.as_ref().map(|output| directory.join(output)),
         dry_run: arguments.dry_run,
+        deb: arguments.deb(),
     };
     let report = bundle::run(&order, environment, &display::progress(&cli.output, environment))?;
     let json = report.json();

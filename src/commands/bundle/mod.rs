@@ -1,7 +1,10 @@
 //! `pyoci bundle`: a Python project becomes a directory or an archive that runs where there is `python3`.
 
 mod archive;
+mod deb;
 mod directory;
+
+pub use deb::DebOrder;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -26,6 +29,8 @@ pub struct Order {
     pub output: Option<PathBuf>,
     /// Whether everything is decided and nothing written.
     pub dry_run: bool,
+    /// What is asked of a Debian package.
+    pub deb: DebOrder,
 }
 
 /// What a bundle is written as.
@@ -35,10 +40,12 @@ pub enum Form {
     Directory,
     /// A tar archive.
     Archive(Compression),
+    /// A Debian package.
+    Deb,
 }
 
 impl Form {
-    /// By the name of the output: `.tar.gz`, `.tgz` and `.tar.zst` are archives, all else is a directory.
+    /// By the name of the output: `.tar.gz`, `.tgz` and `.tar.zst` are archives, `.deb` is a Debian package, all else is a directory.
     pub fn of(output: &Path) -> Self {
         let name = output.to_string_lossy().to_lowercase();
         let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
@@ -47,6 +54,9 @@ impl Form {
         }
         if ends(&[".tar.zst", ".tzst"]) {
             return Self::Archive(Compression::Zstd);
+        }
+        if ends(&[".deb"]) {
+            return Self::Deb;
         }
         Self::Directory
     }
@@ -58,6 +68,7 @@ impl fmt::Display for Form {
             Self::Directory => "directory",
             Self::Archive(Compression::Gzip) => "tar.gz",
             Self::Archive(Compression::Zstd) => "tar.zst",
+            Self::Deb => "deb",
         })
     }
 }
@@ -76,6 +87,12 @@ pub enum Error {
         /// What tells so.
         reason: String,
     },
+    /// A flag of Debian packages, and another output.
+    #[error("{0} is for Debian packages, and the output is none")]
+    NotDebian(&'static str),
+    /// A Debian package whose files would be there after its installation only.
+    #[error("--thin: a Debian package brings all its files")]
+    ThinDebian,
     /// The file system failed.
     #[error("cannot write {}", path.display())]
     Write {
@@ -102,6 +119,8 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoOutput => Some("pyoci bundle -o app/ (or app.tar.gz, app.tar.zst)".to_owned()),
+            Self::NotDebian(_) => Some("name a file that ends in .deb: -o NAME.deb".to_owned()),
+            Self::ThinDebian => Some("leave --thin out".to_owned()),
             Self::NotBundle { .. } => Some("name another directory, or remove this one first".to_owned()),
             _ => None,
         }
@@ -117,6 +136,8 @@ pub struct Report {
     digest: Digest,
     /// In bytes.
     size: u64,
+    /// The Debian package, if it is one.
+    package: Option<Value>,
 }
 
 /// Makes a bundle and writes it.
@@ -126,17 +147,38 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         output => output.clone(),
     };
     let form = output.as_deref().map_or(Form::Directory, Form::of);
-    if let (Some(output), Form::Directory) = (&output, form) {
-        directory::check(output)?;
+    match (&output, form) {
+        (Some(output), Form::Directory) => directory::check(output)?,
+        (Some(output), Form::Deb) => crate::sink::deb::check(output)?,
+        _ => {}
+    }
+    match (form, order.deb.flag()) {
+        (Form::Deb, _) if order.bundle.thin => return Err(Error::ThinDebian.into()),
+        (Form::Deb, _) | (_, None) => {}
+        (_, Some(flag)) => return Err(Error::NotDebian(flag).into()),
     }
     let bundle_order = BundleOrder {
         output: output.clone(),
+        debian: form == Form::Deb,
         ..order.bundle.clone()
     };
     let bundle = bundle(&bundle_order, environment, progress)?;
-    let tree = bundle.tree()?;
+    let package = match form {
+        Form::Deb => Some(deb::decide(&bundle, &order.deb, progress)?),
+        _ => None,
+    };
+    let tree = match &package {
+        Some(package) => package.tree().clone(),
+        None => bundle.tree()?,
+    };
     let secrets = &environment.secrets;
     let (digest, size) = match (&output, form) {
+        (Some(output), Form::Deb)
+            if !order.dry_run
+                && let Some(package) = &package =>
+        {
+            package.write(output, &bundle, secrets)?
+        }
         (Some(output), Form::Directory) if !order.dry_run => {
             directory::write(&tree, output, bundle.layer.mtime, secrets)?;
             (tree.digest()?, tree.size())
@@ -154,12 +196,16 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         let detail = format!("{}: {form}, {}", output.display(), summary(&bundle, &tree, size));
         progress.done("Bundle", detail);
     }
+    if let Some(package) = &package {
+        progress.choice("Package", package.summary());
+    }
     Ok(Report {
         bundle,
         output: output.filter(|_| !order.dry_run),
         form,
         digest,
         size,
+        package: package.map(|package| package.json()),
     })
 }
 
@@ -201,6 +247,7 @@ impl Report {
             "form": self.form.to_string(),
             "digest": self.digest,
             "size": self.size,
+            "package": self.package,
             "thin": bundle.thin.is_some(),
             "target": {
                 "python": target.python_minor(),
@@ -233,6 +280,7 @@ mod tests {
         assert_eq!(form("app.TGZ"), "tar.gz");
         assert_eq!(form("app.tar.zst"), "tar.zst");
         assert_eq!(form("app/"), "directory");
+        assert_eq!(form("dist/app_1.0_all.deb"), "deb");
         assert_eq!(form("app.tar"), "directory");
     }
 }

@@ -20,6 +20,8 @@ pub enum Directory {
 pub struct Launcher<'a> {
     /// What is needed, for the message that there is no Python.
     pub needs: &'a Needs,
+    /// The interpreter, unless the caller names another: a name on PATH, or an absolute path.
+    pub interpreter: &'a str,
     /// The start command, in words.
     pub command: &'a [String],
     /// Where the app starts; `None` decides by the command.
@@ -50,6 +52,7 @@ impl Launcher<'_> {
     pub fn text(&self) -> String {
         include_str!("run.sh")
             .replace("@PYTHON@", &self.needs.pythons())
+            .replace("@INTERPRETER@", self.interpreter)
             .replace("@INSTALL@\n", &self.install())
             .replace("@START@\n", &self.start())
     }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A bundle made by pyoci: starts the app in app/ with the packages in python_deps/. Works from any directory, also through
-# a link. PYOCI_PYTHON names another interpreter than python3.
+# a link. PYOCI_PYTHON names another interpreter than @INTERPRETER@.
 
 fail() {
     printf '%s: %s\n' "${0##*/}" "$1" >&2
@@ -22,7 +22,7 @@ pyoci_here=$(CDPATH='' cd -P -- "$pyoci_here" 2>/dev/null && pwd -P && echo x) |
 pyoci_here=${pyoci_here%?x}
 case $pyoci_here in *:*) fail "the path $pyoci_here has a colon, which PYTHONPATH cannot hold" 126 ;; esac
 
-pyoci_python=$(command -v "${PYOCI_PYTHON:-python3}") || fail "${PYOCI_PYTHON:-python3} is not on PATH: install Python @PYTHON@" 127
+pyoci_python=$(command -v "${PYOCI_PYTHON:-@INTERPRETER@}") || fail "${PYOCI_PYTHON:-@INTERPRETER@} is not on PATH: install Python @PYTHON@" 127
 @INSTALL@
 pyoci_site=$pyoci_here/app/.pyoci/site
 # What was there before stays between ours, as in the image.

@@ -1,6 +1,7 @@
 //! What a Debian package says of a project: name, version, maintainer, description, copyright, changelog, service.
 
 mod copyright;
+mod lintian;
 mod name;
 mod people;
 mod service;
@@ -13,6 +14,7 @@ use super::document::Node;
 use super::{Distribution, Project};
 
 pub use copyright::copyright;
+pub use lintian::lintian_overrides;
 pub use name::package_name;
 pub use people::{Person, people};
 pub use service::{Service, scripts, unit};

@@ -1,5 +1,6 @@
 //! What a bundle is made of: the project's files, its packages, and what starts it; as trees, for whoever writes them.
 
+mod debian;
 mod needs;
 mod target;
 mod thin;
@@ -35,6 +36,8 @@ pub struct BundleOrder {
     pub directory: Option<Directory>,
     /// The interpreter on this machine that the bundle is for.
     pub target_python: Option<PathBuf>,
+    /// Whether it becomes a Debian package.
+    pub debian: bool,
 }
 
 /// A bundle: everything is decided, and nothing is written. Its files are below `app`, `python_deps`, ...: no path leads
@@ -62,6 +65,8 @@ pub struct Bundle {
     pub thin: Option<Tree>,
     /// `run`: the script that starts the app.
     pub run: String,
+    /// Relations to the Debian packages of the libraries that it needs; only of what becomes a Debian package.
+    pub debian_libraries: Vec<String>,
     /// How archives of it are written.
     pub layer: layer::Options,
 }
@@ -155,11 +160,27 @@ impl<'b> Making<'b> {
         let app = app.with_small_files_read(HELD)?;
         let mut all = app.clone();
         all.merge(installed.clone())?;
+        let mut env = build.project.settings.env.clone();
+        if order.debian {
+            // What root runs would leave byte-code among the package's files, which dpkg does not know and not remove.
+            env.entry("PYTHONDONTWRITEBYTECODE".to_owned())
+                .or_insert_with(|| "1".to_owned());
+        }
+        let debian_libraries = match order.debian {
+            true => self.debian_libraries(&all, needs.libc)?,
+            false => Vec::new(),
+        };
         let launcher = Launcher {
             needs: &needs,
+            // > Scripts [...] should use /usr/bin/python3 (Debian Python Policy, "Interpreter Location")
+            interpreter: if order.debian {
+                "/usr/bin/python3"
+            } else {
+                "python3"
+            },
             command: &start.command,
             directory: order.directory,
-            env: &build.project.settings.env,
+            env: &env,
             files: &all,
             stamp: thin.as_ref().map(|thin| thin.stamp.as_str()),
         };
@@ -176,6 +197,7 @@ impl<'b> Making<'b> {
             dependencies: if thin.is_some() { Tree::new() } else { installed },
             thin: thin.map(|thin| thin.tree),
             needs,
+            debian_libraries,
             layer: build.layers,
         })
     }

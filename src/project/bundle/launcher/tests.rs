@@ -17,6 +17,7 @@ fn start(command: &[&str], files: &[(&str, &str)], first: (u32, u32)) -> (String
     let command: Vec<String> = command.iter().map(ToString::to_string).collect();
     let launcher = Launcher {
         needs: &needs,
+        interpreter: "python3",
         command: &command,
         directory: None,
         env: &BTreeMap::new(),
