@@ -18,6 +18,8 @@ umoci umoci
 docker-registry docker-registry
 htpasswd apache2-utils
 openssl openssl
+lintian lintian
+systemd-analyze systemd
 bsdtar libarchive-tools
 zstd zstd
 xz xz-utils

@@ -106,6 +106,9 @@ pub struct BundleArgs {
     /// Environment variable, where it is not set when the bundle starts; can be repeated
     #[arg(short, long, value_name = "K=V", value_parser = super::args::pair, help_heading = "Start")]
     pub env: Vec<(String, String)>,
+    /// Name of the package and of its command [default: the project's]
+    #[arg(long, value_name = "NAME", help_heading = "Debian package")]
+    pub name: Option<String>,
     /// Directory of the package's files [default: /opt/NAME]
     #[arg(long, value_name = "DIR", help_heading = "Debian package")]
     pub prefix: Option<String>,
@@ -148,6 +151,7 @@ impl BundleArgs {
     /// What is asked of a Debian package.
     pub fn deb(&self) -> DebOrder {
         DebOrder {
+            name: self.name.clone(),
             prefix: self.prefix.clone(),
             maintainer: self.maintainer.clone(),
             version: self.package_version.clone(),

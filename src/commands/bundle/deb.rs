@@ -18,6 +18,8 @@ use crate::tree::{Content, Entry, Kind, Owner, Tree};
 /// What is asked of a Debian package beside what every bundle is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DebOrder {
+    /// The name of the package and of its command, where the project's own is not to be it.
+    pub name: Option<String>,
     /// The directory of its files, absolute; `/opt/NAME` if `None`.
     pub prefix: Option<String>,
     /// `Maintainer`, where the project's metadata are not to say it.
@@ -34,6 +36,7 @@ impl DebOrder {
     /// The first flag that was given.
     pub(super) fn flag(&self) -> Option<&'static str> {
         let given = [
+            (self.name.is_some(), "--name"),
             (self.prefix.is_some(), "--prefix"),
             (self.maintainer.is_some(), "--maintainer"),
             (self.version.is_some(), "--package-version"),
@@ -59,7 +62,7 @@ const SHARED: [&str; 4] = ["/opt", "/srv", "/usr/lib", "/usr/share"];
 /// Decides all of a package; nothing is written.
 pub(super) fn decide(bundle: &Bundle, order: &DebOrder, progress: &Progress) -> anyhow::Result<Decided> {
     let metadata = bundle.project.debian_metadata(bundle.distribution.as_ref());
-    let name = debian::package_name(&metadata.name)?;
+    let name = debian::package_name(order.name.as_ref().unwrap_or(&metadata.name))?;
     let version = version(&metadata, order, progress)?;
     let maintainer = maintainer(&metadata, order, &name, progress)?;
     let prefix = prefix(order, &name)?;
@@ -216,7 +219,7 @@ fn prefix(order: &DebOrder, name: &str) -> Result<String, Error> {
             .strip_prefix(*shared)
             .is_some_and(|rest| rest.starts_with('/'))
     };
-    if !SHARED.iter().any(|shared| is_below(&shared)) {
+    if !SHARED.iter().any(is_below) {
         return Err(refused());
     }
     Ok(prefix.to_owned())
@@ -269,13 +272,10 @@ fn depends(bundle: &Bundle) -> Result<Vec<String>, Error> {
 }
 
 fn describe(control: &mut Control, metadata: &Metadata, bundle: &Bundle, prefix: &str) {
-    let usual = format!("{} (Python application)", metadata.name);
+    let usual = "application in Python".to_owned();
     let description = metadata.description.as_deref();
-    let synopsis = debian::synopsis(
-        description
-            .filter(|text| !text.trim().is_empty())
-            .unwrap_or(&usual),
-    );
+    let described = description.filter(|text| !text.trim().is_empty());
+    let synopsis = debian::synopsis(described.unwrap_or(&usual), &control.package);
     control.synopsis = synopsis.line;
     control.description.extend(synopsis.rest);
     let packages: Vec<String> = bundle
@@ -318,7 +318,7 @@ fn documents(
         &format!("usr/share/doc/{name}/changelog.Debian.gz"),
         debian::gzip(&changelog)?,
     )?;
-    let overrides = debian::lintian_overrides(name, prefix);
+    let overrides = debian::lintian_overrides(name, prefix, &dependencies);
     put(
         tree,
         &format!("usr/share/lintian/overrides/{name}"),

@@ -3,7 +3,7 @@ set -e
 
 case "$1" in
 configure | abort-upgrade | abort-deconfigure | abort-remove)
-    if [ -x /usr/bin/deb-systemd-helper ]; then
+    if command -v deb-systemd-helper >/dev/null; then
         # A removal without purge has masked it.
         deb-systemd-helper unmask '@PACKAGE@.service' >/dev/null || true
         # Enabled unless the administrator has disabled it.

@@ -18,8 +18,15 @@ pub struct Synopsis {
 }
 
 /// The synopsis of a description; what is too long is cut at a word and stands in full below.
-pub fn synopsis(description: &str) -> Synopsis {
+pub fn synopsis(description: &str, package: &str) -> Synopsis {
     let whole = description.split_whitespace().collect::<Vec<_>>().join(" ");
+    // > Do not include the package name in the synopsis line. (Developer's Reference 6.2.2)
+    let whole = match whole.split_once(|c: char| c == ' ' || ":,-".contains(c)) {
+        Some((first, rest)) if first.eq_ignore_ascii_case(package) => {
+            rest.trim_start_matches(|c: char| !c.is_alphanumeric()).to_owned()
+        }
+        _ => whole,
+    };
     // > The synopsis is a phrase, not a complete sentence, so sentential punctuation is inappropriate
     let line = whole.trim_end_matches(['.', ' ']);
     if line.chars().count() <= LONGEST {
@@ -73,16 +80,18 @@ mod tests {
 
     #[test]
     fn a_long_description_is_cut_at_a_word_and_kept() {
-        assert_eq!(synopsis(" Shows\nthings. ").line, "Shows things");
+        assert_eq!(synopsis(" Shows\nthings. ", "demo").line, "Shows things");
+        assert_eq!(synopsis("Demo: shows things", "demo").line, "shows things");
+        assert_eq!(synopsis("Demonstrates", "demo").line, "Demonstrates");
         let long = "word ".repeat(20);
-        let cut = synopsis(&long);
+        let cut = synopsis(&long, "demo");
         assert!(
             cut.line.chars().count() < 80 && cut.line.ends_with("word ..."),
             "{}",
             cut.line
         );
         assert_eq!(cut.rest.as_deref(), Some(long.trim()));
-        assert!(synopsis(&"x".repeat(200)).line.chars().count() < 80);
+        assert!(synopsis(&"x".repeat(200), "demo").line.chars().count() < 80);
     }
 
     #[test]

@@ -166,9 +166,10 @@ impl<'b> Making<'b> {
             env.entry("PYTHONDONTWRITEBYTECODE".to_owned())
                 .or_insert_with(|| "1".to_owned());
         }
-        let debian_libraries = match order.debian {
-            true => self.debian_libraries(&all, needs.libc)?,
-            false => Vec::new(),
+        let debian_libraries = if order.debian {
+            self.debian_libraries(&all, needs.libc)?
+        } else {
+            Vec::new()
         };
         let launcher = Launcher {
             needs: &needs,
