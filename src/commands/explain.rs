@@ -61,7 +61,11 @@ impl Explanation {
 
     fn project(&mut self, project: &Project) -> anyhow::Result<Value> {
         let (kind, reason) = match project.packaging()? {
-            Packaging::Files => ("files", "files only: it is no distribution".to_owned()),
+            Packaging::Files => {
+                let why = project.poetry_refuses();
+                let why = why.unwrap_or_else(|| "it is no distribution".to_owned());
+                ("files", format!("files only: {why}"))
+            }
             Packaging::Static(_) => (
                 "static",
                 "a distribution, imported from its files with metadata from pyproject.toml".to_owned(),

@@ -82,12 +82,18 @@ pub(super) fn hint(said: &str) -> Option<String> {
     if no_compiler {
         return Some("it has parts in C: install a C compiler (Debian: build-essential)".to_owned());
     }
-    // > ModuleNotFoundError: No module named 'numpy'
-    let (_, module) = said.rsplit_once("No module named '")?;
-    let module = module.split(['\'', '.']).next()?;
+    let module = undeclared_module(said)?;
     Some(format!(
         "its build uses {module}: it must be named in `[build-system] requires` of its pyproject.toml"
     ))
+}
+
+/// The module that a build imported and did not find.
+///
+/// > `ModuleNotFoundError: No module named 'numpy'`
+pub(super) fn undeclared_module(said: &str) -> Option<&str> {
+    let (_, module) = said.rsplit_once("No module named '")?;
+    module.split(['\'', '.']).next()
 }
 
 #[cfg(test)]

@@ -342,6 +342,14 @@ pub(super) fn bare(error: io::Error) -> io::Error {
 pub struct Said(pub String);
 
 impl Error {
+    /// The module that the build of a package imported and did not declare, if that is why it failed.
+    pub fn undeclared_module(&self) -> Option<&str> {
+        match self {
+            Self::Build { said, .. } => super::build_hint::undeclared_module(&said.0),
+            _ => None,
+        }
+    }
+
     /// A file that cannot be read; of the cause only what the system said, as the path is named already.
     pub(super) fn read(path: &Path, source: io::Error) -> Self {
         Self::Read {

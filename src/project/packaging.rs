@@ -97,6 +97,9 @@ impl Project {
                 Packaging::Files
             });
         };
+        if self.poetry_refuses().is_some() {
+            return Ok(Packaging::Files);
+        }
         let backend = document.get(&["build-system"]).is_some();
         if document.get(&["project"]).is_none() {
             return Ok(match (setup, backend) {
@@ -118,6 +121,45 @@ impl Project {
         }
         let roots = import_roots(&self.root, document);
         static_metadata::read(document, roots).map(|metadata| Packaging::Static(Box::new(metadata)))
+    }
+}
+
+impl Project {
+    /// Why poetry could not install the project itself, if it has metadata in poetry's own form: many applications are
+    /// only ever installed with `poetry install --no-root`, and nobody has noticed.
+    pub fn poetry_refuses(&self) -> Option<String> {
+        let document = self.pyproject.as_ref()?;
+        let poetry = document.get(&["tool", "poetry"])?;
+        let backend = document
+            .get(&["build-system", "build-backend"])
+            .and_then(Node::text);
+        let is_poetrys = backend.is_some_and(|backend| backend.starts_with("poetry"));
+        if self.settings.package.is_some() || document.get(&["project"]).is_some() || !is_poetrys {
+            return None;
+        }
+        if let Some(readme) = poetry.get("readme") {
+            let mut names = readme.text().into_iter().chain(readme.texts());
+            if let Some(missing) = names.find(|name| !self.root.join(name).is_file()) {
+                return Some(format!("poetry cannot build it: its readme {missing} is missing"));
+            }
+        }
+        if poetry.get("packages").is_some() || poetry.get("include").is_some() {
+            return None;
+        }
+        // > [poetry] will automatically detect your package if its name is that of the project
+        let name = poetry.get("name").and_then(Node::text)?;
+        let module = name
+            .parse::<crate::python::PackageName>()
+            .ok()?
+            .to_string()
+            .replace('-', "_");
+        let there = ["", "src/"].iter().any(|directory| {
+            let at = |name: String| self.root.join(format!("{directory}{name}"));
+            at(module.clone()).is_dir()
+                || at(format!("{module}.py")).is_file()
+                || at(format!("{module}-stubs")).is_dir()
+        });
+        (!there).then(|| format!("poetry finds no package `{module}` in it"))
     }
 }
 
@@ -304,4 +346,43 @@ pub(super) fn entry_point_groups(project: &Node) -> BTreeMap<String, BTreeMap<St
     }
     groups.retain(|_, entries| !entries.is_empty());
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_poetry_itself_would_refuse_goes_in_as_files() {
+        let system =
+            "[build-system]\nrequires = ['poetry-core']\nbuild-backend = 'poetry.core.masonry.api'\n";
+        for (table, files, refused) in [
+            ("name = 'my-app'", &["main.py"][..], Some("no package `my_app`")),
+            ("name = 'My.App'", &["src/my_app/__init__.py"], None),
+            ("name = 'my-app'", &["my_app.py"], None),
+            ("name = 'my-app'\npackages = [{include = 'x'}]", &[], None),
+            (
+                "name = 'my-app'\nreadme = 'README.md'",
+                &["my_app.py"],
+                Some("readme README.md"),
+            ),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            for file in files {
+                let path = directory.path().join(file);
+                fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+                fs_err::write(path, "").unwrap();
+            }
+            let text = format!("[tool.poetry]\n{table}\n{system}");
+            fs_err::write(directory.path().join("pyproject.toml"), text).unwrap();
+            let project = Project::discover(directory.path(), crate::project::Settings::default()).unwrap();
+            let reason = project.poetry_refuses();
+            match refused {
+                Some(words) => assert!(reason.unwrap().contains(words), "{table}"),
+                None => assert_eq!(reason, None, "{table}"),
+            }
+            let files_only = matches!(project.packaging().unwrap(), Packaging::Files);
+            assert_eq!(files_only, refused.is_some(), "{table}");
+        }
+    }
 }

@@ -151,6 +151,12 @@ impl Module {
         finder.found
     }
 
+    /// Whether it does something when it is run: `if __name__ == "__main__":`.
+    pub fn is_program(&self) -> bool {
+        let guard = |statement: &Stmt| matches!(statement, Stmt::If(branch) if is_main_guard(&branch.test));
+        self.body.iter().any(guard)
+    }
+
     /// The names of the console scripts that a literal `entry_points` of `setup(...)` declares.
     pub fn console_scripts(&self) -> Vec<String> {
         let mut finder = EntryPointsOf(Vec::new());

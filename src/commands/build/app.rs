@@ -8,7 +8,9 @@ use crate::image::{Base, UserChoice};
 use crate::layer::Layer;
 use crate::lock::{self, Request, Selected};
 use crate::paths::TreePath;
-use crate::project::{self, AppOptions, Distribution, Files, Packaging, Runtime, Start, Surroundings};
+use crate::project::{
+    self, AppOptions, Distribution, Document, Files, Packaging, Runtime, Start, Surroundings,
+};
 use crate::python::{PackageName, Target};
 use crate::tree::Tree;
 use crate::wheel::Wheel;
@@ -24,18 +26,43 @@ impl Build<'_> {
         target: &Target,
     ) -> anyhow::Result<Option<Distribution>> {
         match self.project.packaging()? {
-            Packaging::Files => Ok(None),
+            Packaging::Files => {
+                if let Some(reason) = self.project.poetry_refuses() {
+                    self.progress.choice("Project", format!("files only: {reason}"));
+                }
+                Ok(None)
+            }
             Packaging::Static(metadata) => Ok(Some(Distribution::Static(metadata))),
             Packaging::Build { .. } if self.explains => Ok(None),
             Packaging::Build { reason } => {
                 self.progress
                     .choice("Project", format!("built as a wheel: {reason}"));
                 let name = &self.project.name;
-                let built = lock::build_wheel(&self.project.root, name, target, request, &self.tools())?;
+                let built = lock::build_wheel(&self.project.root, name, target, request, &self.tools());
+                let built = match built {
+                    Err(error) if self.is_script_of_another_age(&error) => {
+                        self.progress.warn(format!(
+                            "{error}, as setup.py imports what it does not declare: the project goes in as files, without \
+                             metadata and console scripts"
+                        ));
+                        return Ok(None);
+                    }
+                    built => built?,
+                };
                 let wheel = Wheel::open(&built.path, &built.file_name.to_string())?;
                 Ok(Some(Distribution::Built(Box::new(wheel))))
             }
         }
+    }
+
+    /// Whether a setup.py without a `[build-system]` imports its own dependencies: pip cannot build such a project either,
+    /// and its users run it from its directory.
+    fn is_script_of_another_age(&self, error: &lock::Error) -> bool {
+        let declares = |document: &Document| document.get(&["build-system"]).is_some();
+        error.undeclared_module().is_some()
+            && !self.project.pyproject.as_ref().is_some_and(declares)
+            && self.project.settings.package.is_none()
+            && self.project.settings.strict != Some(true)
     }
 
     /// The start command, printed with its reason.

@@ -114,12 +114,31 @@ pub(super) fn package_main(clues: &mut Clues<'_>) -> Option<Start> {
     Some(start)
 }
 
-/// A file named like a program.
+/// Files that tools run, never the user.
+const TOOLS_FILES: [&str; 6] = [
+    "setup.py",
+    "conftest.py",
+    "noxfile.py",
+    "fabfile.py",
+    "dodo.py",
+    "pavement.py",
+];
+
+/// A file named like a program or like the project, or the only one that is a program.
 pub(super) fn main_file(clues: &mut Clues<'_>) -> Option<Start> {
     for file in ["main.py", "src/main.py", "app.py", "src/app.py", "__main__.py"] {
         if clues.has(file) {
             let argument = clues.argument(file);
             return Some(of_words(&["python3", &argument], format!("{file} is there")));
+        }
+    }
+    let own = clues.project.name.replace(['-', '.'], "_");
+    for root in clues.roots() {
+        let file = below(root, &format!("{own}.py"));
+        if clues.has(&file) {
+            let argument = clues.argument(&file);
+            let reason = format!("{file} is named like the project");
+            return Some(of_words(&["python3", &argument], reason));
         }
     }
     let mut files: Vec<String> = Vec::new();
@@ -135,7 +154,15 @@ pub(super) fn main_file(clues: &mut Clues<'_>) -> Option<Start> {
                 .map(|name| below(root, &name)),
         );
     }
-    files.retain(|file| file != "setup.py");
+    files.retain(|file| !TOOLS_FILES.contains(&file.as_str()));
+    let programs = files
+        .iter()
+        .filter(|file| clues.module(file).is_some_and(|module| module.is_program()));
+    if let [program] = programs.collect::<Vec<_>>().as_slice() {
+        let argument = clues.argument(program);
+        let reason = format!("{program} is the only file with `if __name__ == \"__main__\"`");
+        return Some(of_words(&["python3", &argument], reason));
+    }
     if let [only] = files.as_slice() {
         // Not taken by itself: it may as well be a module to import. But it is what the hint should propose.
         clues.likely = Some(format!("python3 {}", clues.argument(only)));

@@ -313,6 +313,22 @@ fn nothing_to_start_lists_what_was_seen() {
 }
 
 #[test]
+fn the_only_program_is_taken_and_before_it_the_file_named_like_the_project() {
+    const PROGRAM: &str = "def f(): pass\nif __name__ == '__main__':\n    f()\n";
+    let pyproject = ("pyproject.toml", "[project]\nname = 'my-tool'\nversion = '1'\n");
+    let files = [
+        ("convert.py", PROGRAM),
+        ("helpers.py", "x = 1\n"),
+        ("noxfile.py", PROGRAM),
+        pyproject,
+    ];
+    assert_eq!(command(&files, &[]), "python3 convert.py");
+    let files = [("convert.py", PROGRAM), ("src/my_tool.py", "x = 1\n"), pyproject];
+    assert_eq!(command(&files, &[]), "python3 src/my_tool.py");
+    assert!(start_with(&[("a.py", PROGRAM), ("b.py", PROGRAM)], &[], Settings::default()).is_err());
+}
+
+#[test]
 fn the_only_file_is_what_the_hint_proposes() {
     let files = [("convert.py", "print()"), ("setup.py", "")];
     let settings = Settings {
