@@ -38,6 +38,19 @@ fn every_decision_is_told_with_its_reason() {
     ] {
         assert!(text.stdout.contains(line), "{line}{}", text.stdout);
     }
+    let layers = "layers = { six = [\"six\"], none = [\"x*\"] }";
+    let named = [
+        ("app/requirements.txt", "six==1.17.0\nidna==3.10\n"),
+        ("app/pyproject.toml", &format!("[tool.pyoci]\n{layers}\n")),
+    ];
+    for (name, text) in named {
+        sandbox.write(&format!("several/{name}"), text);
+    }
+    let several = explained(&sandbox, &["several/app", "--entrypoint", "x"]);
+    assert_eq!(
+        several["platforms"][0]["dependencyLayers"],
+        serde_json::json!(["dependencies: six 1.17.0", "dependencies: idna 3.10"])
+    );
     let json = explained(&sandbox, &["app", "--user", "7"]);
     let platform = &json["platforms"][0];
     assert_eq!(platform["packages"][0]["from"], "six-1.17.0-py2.py3-none-any.whl");

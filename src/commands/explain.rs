@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::build::data::LARGE;
-use super::build::{Order, Plan, plans};
+use super::build::{Order, Plan, Planned, plans};
 use super::report::origin;
 use crate::environment::Environment;
-use crate::image::{Run, UserChoice};
+use crate::image::UserChoice;
 use crate::lock::{Selected, Source};
 use crate::progress::Progress;
 use crate::project::{Packaging, Project, RequirementSource};
@@ -33,8 +33,8 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     };
     let about = explanation.project(&project)?;
     let mut platforms = Vec::new();
-    for (plan, run) in &plans {
-        platforms.push(explanation.platform(&project, plan, run));
+    for planned in &plans {
+        platforms.push(explanation.platform(&project, planned));
     }
     explanation.json = json!({ "project": about, "platforms": platforms });
     Ok(explanation)
@@ -106,7 +106,8 @@ impl Explanation {
         }))
     }
 
-    fn platform(&mut self, project: &Project, plan: &Plan, run: &Run) -> Value {
+    fn platform(&mut self, project: &Project, planned: &Planned) -> Value {
+        let Planned { plan, run, layers } = planned;
         let Plan {
             base,
             start,
@@ -159,7 +160,14 @@ impl Explanation {
             .iter()
             .filter_map(|(_, entry)| Some(entry.content()?.size()))
             .collect();
-        self.layers(plan, &app);
+        let packages_over_base = &project.settings.packages;
+        if !packages_over_base.is_empty() {
+            self.say(
+                "Debian",
+                format!("{}, with what they need", packages_over_base.join(", ")),
+            );
+        }
+        self.layers(plan, layers, &app);
         json!({
             "platform": base.platform.to_string(),
             "base": {
@@ -175,6 +183,7 @@ impl Explanation {
             "env": run.env,
             "ports": run.ports,
             "workingDirectory": run.working_directory,
+            "dependencyLayers": layers,
             "app": { "files": app.len(), "bytes": app.iter().sum::<u64>() },
             "leftOut": {
                 "secrets": files.secrets, "buildOutput": files.outputs, "ignored": files.ignored,
@@ -228,15 +237,17 @@ impl Explanation {
         selected.iter().map(package).collect()
     }
 
-    fn layers(&mut self, plan: &Plan, app: &[u64]) {
+    fn layers(&mut self, plan: &Plan, dependencies: &[String], app: &[u64]) {
         let of_base: u64 = plan.base.layers.iter().map(|l| l.blob.descriptor.size).sum();
         let size = |bytes: u64| indicatif::DecimalBytes(bytes).to_string();
         let mut layers = vec![format!("base: {}, {}", plan.base.layers.len(), size(of_base))];
-        if !plan.selected.is_empty() {
-            layers.push(format!(
+        match dependencies {
+            [] => {}
+            [_] => layers.push(format!(
                 "dependencies: {}",
                 counted(plan.selected.len(), "package")
-            ));
+            )),
+            several => layers.extend(several.iter().cloned()),
         }
         let (data, app): (Vec<u64>, Vec<u64>) = app.iter().partition(|bytes| **bytes > LARGE);
         for (name, files) in [("app data", data), ("app", app)] {

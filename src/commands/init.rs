@@ -43,7 +43,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         .with_context(|| format!("cannot read {}", path.display()))?;
     let guesses = plans
         .first()
-        .map(|(plan, _)| guesses(&project, plan))
+        .map(|planned| guesses(&project, &planned.plan))
         .unwrap_or_default();
     let keys = add(&mut document, guesses, &path)?;
     if !keys.is_empty() {

@@ -40,7 +40,7 @@ use crate::store::Store;
 use crate::tools::Tools;
 use outputs::{destinations, keep};
 use own_lock::OwnLock;
-pub use plan::{Plan, plans};
+pub use plan::{Plan, Planned, plans};
 use shared_cache::SharedCache;
 use timing::Timings;
 

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{Build, Order, platforms, project};
+use super::{Build, Order, layers, platforms, project};
 use crate::base;
 use crate::environment::Environment;
 use crate::image::{Base, Run};
@@ -36,12 +36,22 @@ pub struct Plan {
     pub user: Owner,
 }
 
+/// What is decided for a platform, and what follows of it.
+pub struct Planned {
+    /// The decisions.
+    pub plan: Plan,
+    /// How the image will run.
+    pub run: Run,
+    /// The layers of the dependencies, each with what it holds, as their history will name them.
+    pub layers: Vec<String>,
+}
+
 /// A project, and what is decided for each platform of an order; nothing is made, and nothing of the project is run.
 pub fn plans(
     order: &Order,
     environment: &Environment,
     progress: &Progress,
-) -> anyhow::Result<(Project, Vec<(Plan, Run)>)> {
+) -> anyhow::Result<(Project, Vec<Planned>)> {
     let project = project(order, environment)?;
     let environment = &project.settings.indexes.apply(environment);
     let mut build = Build::new(order, project, &[], environment, progress)?;
@@ -50,12 +60,27 @@ pub fn plans(
     for platform in platforms(&build.project.settings)? {
         let plan = build.plan(platform)?;
         let run = build.run(&plan.base, plan.distribution.as_ref(), &plan.start, plan.user);
-        plans.push((plan, run));
+        let layers = build.layers_of(&plan)?;
+        plans.push(Planned { plan, run, layers });
     }
     Ok((build.project, plans))
 }
 
 impl Build<'_> {
+    /// The layers that the dependencies of a plan are divided into, as far as sizes are known before they are fetched.
+    fn layers_of(&self, plan: &Plan) -> anyhow::Result<Vec<String>> {
+        let settings = &self.project.settings;
+        let modes = settings.layers.clone().unwrap_or_default();
+        let below = plan.base.layers.len()
+            + usize::from(!settings.packages.is_empty())
+            + usize::from(settings.compile == Some(true));
+        let parts = layers::divide(&plan.selected, &modes, below, &self.store)?;
+        Ok(parts
+            .into_iter()
+            .map(|part| part.created_by.trim_start_matches("pyoci: ").to_owned())
+            .collect())
+    }
+
     /// Decides everything for a platform. What may fail for want of a file or a setting comes before what takes long.
     pub(super) fn plan(&self, platform: Platform) -> anyhow::Result<Plan> {
         let name = platform.to_string();
