@@ -157,6 +157,11 @@ fn fetch(client: &Client, endpoint: &Endpoint, wish: &Wish) -> Result<(String, D
     let token = answer.token.filter(|t| !t.is_empty()).or(answer.access_token);
     let token = token.filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic()));
     let token = token.ok_or_else(|| fault("the answer has no token"))?;
+    if credential.is_some() {
+        // Whoever has it may do for a while what the credentials allow.
+        let what = format!("a token of the registry {}", endpoint.registry);
+        client.environment().secrets.hold(&what, None, &token);
+    }
     Ok((
         token,
         Duration::from_secs(answer.expires_in.unwrap_or(LIFE).min(86_400)),

@@ -79,6 +79,21 @@ fn tokens_are_fetched_once_for_each_scope_with_the_credentials() {
 }
 
 #[test]
+fn a_token_that_credentials_bought_is_held_and_an_anonymous_one_is_not() {
+    const TOKEN: &str = "bought-w1th-a-password";
+    for known in [true, false] {
+        let realm = tokens(|_| format!(r#"{{"token":"{TOKEN}"}}"#));
+        let good = Arc::new(Mutex::new(TOKEN.to_owned()));
+        let server = guarded(format!("http://{}/", realm.host), good);
+        let user = User::new(&[(&server.host, ENTRY)]);
+        let client = if known { user.client() } else { anonymous() };
+        client.manifest_by_tag(&server.repository("a"), "t").unwrap();
+        let found = client.environment().secrets.check("a file", TOKEN.as_bytes());
+        assert_eq!(found.is_err(), known);
+    }
+}
+
+#[test]
 fn a_token_that_is_refused_is_renewed_once_for_each_request() {
     for stage in ["POST", "PUT /upload", "PUT /v2/a/manifests"] {
         let realm = tokens(|n| format!(r#"{{"access_token":"t{n}","expires_in":3600}}"#));
