@@ -73,8 +73,8 @@ impl Build<'_> {
         Ok((python, reason))
     }
 
-    /// The target with the oldest C library for which there are as many wheels as for the newest, and what is chosen for
-    /// it.
+    /// The target with the oldest C library for which there are the same kinds of wheels as for the newest, and what is
+    /// chosen for it.
     pub(super) fn oldest_libc(
         &self,
         lock: &Lock,
@@ -82,10 +82,8 @@ impl Build<'_> {
         newest: Target,
     ) -> anyhow::Result<(Target, Vec<Selected>)> {
         let best = self.choose(lock, request, &newest)?;
-        let without = |selected: &[Selected]| {
-            let lacks = |s: &&Selected| !matches!(s.source, Source::Wheel(_));
-            selected.iter().filter(lacks).count()
-        };
+        // A wheel of compiled code is not given up for a slower one that fits an older machine.
+        let kinds = |selected: &[Selected]| selected.iter().map(kind).collect::<Vec<_>>();
         let Libc::Glibc { major, minor } = newest.libc else {
             return Ok((newest, best));
         };
@@ -95,12 +93,31 @@ impl Build<'_> {
                 ..newest.clone()
             };
             if let Ok(selected) = self.choose(lock, request, &target)
-                && without(&selected) == without(&best)
+                && kinds(&selected) == kinds(&best)
             {
                 return Ok((target, selected));
             }
         }
         Ok((newest, best))
+    }
+}
+
+/// What a package comes as.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    /// A wheel of Python alone.
+    Pure,
+    /// A wheel with compiled code.
+    Compiled,
+    /// Something that a wheel is built from.
+    Source,
+}
+
+fn kind(selected: &Selected) -> Kind {
+    match &selected.source {
+        Source::Wheel(artifact) if artifact.name.ends_with("-any.whl") => Kind::Pure,
+        Source::Wheel(_) => Kind::Compiled,
+        _ => Kind::Source,
     }
 }
 
