@@ -445,3 +445,61 @@ fn a_service_satisfies_systemd_and_lintian_and_is_purged() {
     system.run("dpkg", &["-P", "fastapi-example"]).succeeded();
     assert_same(&before, &system.files());
 }
+
+/// Sorts versions, equal ones on one line.
+const SORT: &str = "
+import itertools, sys
+from pip._vendor.packaging.version import Version
+versions = sorted(sys.stdin.read().split(), key=Version)
+for _, equal in itertools.groupby(versions, key=Version):
+    print(*equal)
+";
+
+#[test]
+#[ignore = "needs dpkg and pip"]
+fn dpkg_orders_versions_as_packaging_does() {
+    use std::io::Write as _;
+    let mut versions = Vec::new();
+    for release in ["1", "1.0", "1.0.0.0", "1.0.0.1", "1.1", "1.10", "1!1.0"] {
+        for pre in ["", "a1", "b2", "rc1", "rc10"] {
+            for post in ["", ".post1", ".post2.dev1"] {
+                for rest in ["", ".dev0", "+u", ".dev3+u"] {
+                    if !(post.contains("dev") && rest.contains("dev")) {
+                        versions.push(format!("{release}{pre}{post}{rest}"));
+                    }
+                }
+            }
+        }
+    }
+    let mut python = Command::new("python3");
+    python
+        .args(["-c", SORT])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
+    let mut child = python.spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(versions.join("\n").as_bytes())
+        .unwrap();
+    let sorted = child.wait_with_output().unwrap();
+    assert!(sorted.status.success());
+    let sorted = String::from_utf8(sorted.stdout).unwrap();
+    let groups: Vec<Vec<String>> = sorted
+        .lines()
+        .map(|line| {
+            let debian = |text: &str| pyoci::project::debian::package_version(text).unwrap();
+            line.split(' ').map(debian).collect()
+        })
+        .collect();
+    assert!(groups.len() > 200, "{}", groups.len());
+    for group in &groups {
+        assert!(group.iter().all(|version| *version == group[0]), "{group:?}");
+    }
+    for pair in groups.windows(2) {
+        let (left, right) = (&pair[0][0], &pair[1][0]);
+        let compared = run(Command::new("dpkg").args(["--compare-versions", left, "lt", right]));
+        assert_eq!(compared.status, Some(0), "{left} < {right}\n{}", compared.stderr);
+    }
+}
