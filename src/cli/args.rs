@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::bundle_args::BundleArgs;
-use super::index_args::IndexArgs;
 use super::lock_args::LockArgs;
+use super::source_args::SourceArgs;
 use crate::layer::Compression;
-use crate::lock::Resolver;
 use crate::platform::Platform;
 use crate::project::settings::{self, BaseBlobs, Layers, Port, Settings};
-use crate::python::{ExtraName, GroupName};
 use crate::reference::RegistryReference;
 use crate::registry;
 use crate::tree::Owner;
@@ -182,39 +180,15 @@ pub struct BuildArgs {
     /// Service that recipes take packages from that have left the mirror [default: `https://snapshot.debian.org`]
     #[arg(long, value_name = "URL", help_heading = "Base")]
     pub debian_snapshot: Option<String>,
-    /// Requirements file; can be repeated
-    #[arg(
-        short,
-        long = "requirements",
-        value_name = "FILE",
-        alias = "requirement",
-        help_heading = "Dependencies"
-    )]
-    pub requirements: Vec<PathBuf>,
-    /// Extra of [project.optional-dependencies]; can be repeated
-    #[arg(long, value_name = "EXTRA", help_heading = "Dependencies")]
-    pub extra: Vec<ExtraName>,
-    /// Group of [dependency-groups]; can be repeated
-    #[arg(long, value_name = "GROUP", help_heading = "Dependencies")]
-    pub group: Vec<GroupName>,
-    /// Lock file (pylock.toml)
-    #[arg(long, value_name = "FILE", help_heading = "Dependencies")]
-    pub lock: Option<PathBuf>,
-    /// What resolves requirements where there is no lock [default: uv] [possible values: uv, pip]
-    #[arg(long, value_name = "RESOLVER", value_parser = settings::resolver, help_heading = "Dependencies")]
-    pub resolver: Option<Resolver>,
+    /// What is required, and from where it comes.
+    #[command(flatten)]
+    pub sources: SourceArgs,
     /// Resolve again although an earlier resolution or base is still fresh
     #[arg(long, visible_alias = "pull", help_heading = "Dependencies")]
     pub upgrade: bool,
-    /// Never build an sdist
-    #[arg(long, help_heading = "Dependencies")]
-    pub no_build: bool,
     /// Fail unless there is a lock file
     #[arg(long, help_heading = "Dependencies")]
     pub locked: bool,
-    /// Use the cache only, no network
-    #[arg(long, help_heading = "Dependencies")]
-    pub offline: bool,
     /// How the dependencies are divided into layers [default: single] [possible values: single, large, groups]
     #[arg(long, value_name = "MODE", value_parser = settings::layers, help_heading = "Dependencies")]
     pub layers: Option<Layers>,
@@ -232,9 +206,6 @@ pub struct BuildArgs {
     /// Leave files of the dependencies out by pattern; can be repeated
     #[arg(long, value_name = "GLOB", help_heading = "Dependencies")]
     pub exclude: Vec<String>,
-    /// Where packages are looked for.
-    #[command(flatten)]
-    pub indexes: IndexArgs,
     /// Start command, split as a shell splits words [default: found in the project]
     #[arg(long, value_name = "CMD", value_parser = words, help_heading = "Image")]
     pub entrypoint: Option<Words>,
@@ -456,12 +427,6 @@ impl BuildArgs {
             base: self.base.clone(),
             python: self.python,
             platforms: self.platform.clone(),
-            requirements: self.requirements.clone(),
-            extras: self.extra.clone(),
-            groups: self.group.clone(),
-            lock: self.lock.clone(),
-            resolver: self.resolver,
-            no_build: said(self.no_build),
             entrypoint: self.entrypoint.clone().map(|words| words.0),
             process: self.process.clone(),
             pythonpath: self.pythonpath.clone(),
@@ -485,11 +450,9 @@ impl BuildArgs {
             cache_from: self.cache.iter().chain(&self.cache_from).cloned().collect(),
             cache_to: self.cache.clone().or_else(|| self.cache_to.clone()),
             locked: said(self.locked),
-            offline: said(self.offline),
             debian_mirror: self.debian_mirror.clone(),
-            indexes: self.indexes.settings(),
             debian_snapshot: self.debian_snapshot.clone(),
-            ..Settings::default()
+            ..self.sources.settings()
         };
         settings.anchor(working_directory);
         settings

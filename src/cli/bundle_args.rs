@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::args::{Format, Words, words};
-use super::index_args::IndexArgs;
+use super::source_args::SourceArgs;
 use crate::commands::bundle::DebOrder;
-use crate::lock::Resolver;
 use crate::platform::Platform;
 use crate::project::bundle::Directory;
 use crate::project::settings::{self, Settings};
-use crate::python::{ExtraName, GroupName};
 
 /// The flags of `pyoci bundle`. Those that `pyoci build` has too can be said in `[tool.pyoci]` and as `PYOCI_*`.
 #[derive(Debug, Args)]
@@ -47,45 +45,18 @@ pub struct BundleArgs {
         help_heading = "Target"
     )]
     pub target_python: Option<PathBuf>,
-    /// Requirements file; can be repeated
-    #[arg(
-        short,
-        long = "requirements",
-        value_name = "FILE",
-        alias = "requirement",
-        help_heading = "Dependencies"
-    )]
-    pub requirements: Vec<PathBuf>,
-    /// Extra of [project.optional-dependencies]; can be repeated
-    #[arg(long, value_name = "EXTRA", help_heading = "Dependencies")]
-    pub extra: Vec<ExtraName>,
-    /// Group of [dependency-groups]; can be repeated
-    #[arg(long, value_name = "GROUP", help_heading = "Dependencies")]
-    pub group: Vec<GroupName>,
-    /// Lock file
-    #[arg(long, value_name = "FILE", help_heading = "Dependencies")]
-    pub lock: Option<PathBuf>,
+    /// What is required, and from where it comes.
+    #[command(flatten)]
+    pub sources: SourceArgs,
     /// Take nothing but a lock file
     #[arg(long, help_heading = "Dependencies")]
     pub locked: bool,
     /// Resolve again, although an earlier answer is remembered
     #[arg(long, visible_alias = "pull", help_heading = "Dependencies")]
     pub upgrade: bool,
-    /// What resolves requirements [default: uv] [possible values: uv, pip]
-    #[arg(long, value_name = "RESOLVER", value_parser = settings::resolver, help_heading = "Dependencies")]
-    pub resolver: Option<Resolver>,
-    /// Never build a source distribution
-    #[arg(long, help_heading = "Dependencies")]
-    pub no_build: bool,
-    /// Use the cache only, no network
-    #[arg(long, help_heading = "Dependencies")]
-    pub offline: bool,
     /// Leave files of the dependencies out by pattern; can be repeated
     #[arg(long, value_name = "GLOB", help_heading = "Dependencies")]
     pub exclude: Vec<String>,
-    /// Where packages are looked for.
-    #[command(flatten)]
-    pub indexes: IndexArgs,
     /// Start command, split as a shell splits words [default: found in the project]
     #[arg(long, value_name = "CMD", value_parser = words, help_heading = "Start")]
     pub entrypoint: Option<Words>,
@@ -166,21 +137,13 @@ impl BundleArgs {
         let mut settings = Settings {
             python: self.python,
             platforms: self.platform.into_iter().collect(),
-            requirements: self.requirements.clone(),
-            extras: self.extra.clone(),
-            groups: self.group.clone(),
-            lock: self.lock.clone(),
             locked: said(self.locked),
-            resolver: self.resolver,
-            no_build: said(self.no_build),
-            offline: said(self.offline),
             exclude: self.exclude.clone(),
-            indexes: self.indexes.settings(),
             entrypoint: self.entrypoint.clone().map(Words::into),
             process: self.process.clone(),
             pythonpath: self.pythonpath.clone(),
             env: self.env.iter().cloned().collect(),
-            ..Settings::default()
+            ..self.sources.settings()
         };
         settings.anchor(working_directory);
         settings

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::RegistryArgs;
-use super::index_args::IndexArgs;
-use crate::lock::Resolver;
+use super::source_args::SourceArgs;
 use crate::platform::Platform;
 use crate::project::settings::{self, Settings};
-use crate::python::{ExtraName, GroupName};
 
 /// The flags of `pyoci lock`. All but `-o` and `--check` can be said in `[tool.pyoci]` and as `PYOCI_*` too.
 #[derive(Debug, Args)]
@@ -54,36 +52,9 @@ pub struct LockArgs {
         help_heading = "Base"
     )]
     pub packages: Vec<String>,
-    /// Requirements file; can be repeated
-    #[arg(
-        short,
-        long = "requirements",
-        value_name = "FILE",
-        alias = "requirement",
-        help_heading = "Dependencies"
-    )]
-    pub requirements: Vec<PathBuf>,
-    /// Extra of [project.optional-dependencies]; can be repeated
-    #[arg(long, value_name = "EXTRA", help_heading = "Dependencies")]
-    pub extra: Vec<ExtraName>,
-    /// Group of [dependency-groups]; can be repeated
-    #[arg(long, value_name = "GROUP", help_heading = "Dependencies")]
-    pub group: Vec<GroupName>,
-    /// Lock of another tool that is converted
-    #[arg(long, value_name = "FILE", help_heading = "Dependencies")]
-    pub lock: Option<PathBuf>,
-    /// What resolves requirements [default: uv] [possible values: uv, pip]
-    #[arg(long, value_name = "RESOLVER", value_parser = settings::resolver, help_heading = "Dependencies")]
-    pub resolver: Option<Resolver>,
-    /// Never take what would have to be built
-    #[arg(long, help_heading = "Dependencies")]
-    pub no_build: bool,
-    /// Use the cache only, no network
-    #[arg(long, help_heading = "Dependencies")]
-    pub offline: bool,
-    /// Where packages are looked for.
+    /// What is required, and from where it comes.
     #[command(flatten)]
-    pub indexes: IndexArgs,
+    pub sources: SourceArgs,
     /// How registries are talked to.
     #[command(flatten)]
     pub registry: RegistryArgs,
@@ -92,23 +63,14 @@ pub struct LockArgs {
 impl LockArgs {
     /// The flags as settings; relative paths count from the working directory.
     pub fn settings(&self, working_directory: &Path) -> Settings {
-        let said = |flag: bool| flag.then_some(true);
         let mut settings = Settings {
             base: self.base.clone(),
             python: self.python,
             platforms: self.platform.clone(),
             packages: self.packages.clone(),
-            requirements: self.requirements.clone(),
-            extras: self.extra.clone(),
-            groups: self.group.clone(),
-            lock: self.lock.clone(),
-            resolver: self.resolver,
-            no_build: said(self.no_build),
-            offline: said(self.offline),
             debian_mirror: self.debian_mirror.clone(),
             debian_snapshot: self.debian_snapshot.clone(),
-            indexes: self.indexes.settings(),
-            ..Settings::default()
+            ..self.sources.settings()
         };
         settings.anchor(working_directory);
         settings

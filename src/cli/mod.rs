@@ -6,6 +6,7 @@ mod display;
 mod index_args;
 mod lock_args;
 mod report;
+mod source_args;
 
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -145,7 +146,7 @@ fn order(arguments: &BuildArgs, environment: &Environment) -> build::Order {
         upgrade: arguments.upgrade,
         threads: threads(),
         load: arguments.load.clone(),
-        registries: arguments.registry.settings(directory, arguments.offline),
+        registries: arguments.registry.settings(directory, arguments.sources.offline),
         files: commands::metadata::Files {
             metadata: anchored(&arguments.metadata_file),
             image_id: anchored(&arguments.iidfile),
@@ -202,7 +203,7 @@ fn lock(cli: &Cli, arguments: &LockArgs, environment: &Environment) -> anyhow::R
             settings: arguments.settings(directory),
             upgrade: arguments.upgrade,
             threads: threads(),
-            registries: arguments.registry.settings(directory, arguments.offline),
+            registries: arguments.registry.settings(directory, arguments.sources.offline),
             ..build::Order::default()
         },
         output: arguments.output.as_ref().map(|file| directory.join(file)),
