@@ -115,7 +115,8 @@ fn what_is_not_there_is_named() {
         &["nowhere"],
         "error: there is no project at nowhere\nhint: name the directory",
     );
-    bench.refuses(1, &["good/main.py"], "error: good/main.py is not a directory");
+    bench.sandbox.write("notes.txt", "no program");
+    bench.refuses(1, &["notes.txt"], "error: notes.txt is not a directory");
     let none = base(
         "oci:nowhere",
         "oci:nowhere is not an OCI image layout\n  cause: No such file",

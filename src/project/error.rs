@@ -200,7 +200,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoProject(_) | Self::NotADirectory(_) => {
-                Some("name the directory of a Python project: pyoci build PATH".into())
+                Some("name the directory of a Python project, or a script: pyoci build PATH".into())
             }
             Self::UnknownKey { nearest, .. } => nearest.map(|key| format!("did you mean `{key}`?")),
             Self::LocksOfSeveralTools(names) | Self::SeveralLocks(names) => {
