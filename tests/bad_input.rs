@@ -116,7 +116,11 @@ fn what_is_not_there_is_named() {
         "error: there is no project at nowhere\nhint: name the directory",
     );
     bench.sandbox.write("notes.txt", "no program");
-    bench.refuses(1, &["notes.txt"], "error: notes.txt is not a directory");
+    bench.refuses(
+        1,
+        &["notes.txt"],
+        "error: notes.txt is neither a directory nor a Python script",
+    );
     let none = base(
         "oci:nowhere",
         "oci:nowhere is not an OCI image layout\n  cause: No such file",

@@ -163,7 +163,7 @@ fn what_cannot_be_taken_from_pyproject_is_built() {
         ),
     ] {
         let directory = tempfile::tempdir().unwrap();
-        write(directory.path(), &[("pyproject.toml", pyproject)]);
+        write(directory.path(), &[("pyproject.toml", pyproject), ("x.py", "")]);
         let project = Project::discover(directory.path(), Settings::default()).unwrap();
         match project.packaging().unwrap() {
             Packaging::Build { reason: said } => assert_eq!(said, reason),

@@ -410,6 +410,7 @@ fn no_requirements_are_an_empty_lock_and_a_demanded_lock_is_never_resolved() {
     };
     let error = sandbox.lock(&request, &amd64()).unwrap_err();
     assert!(error.to_string().contains("requirements.txt"), "{error}");
+    sandbox.write("requirements.txt", "six\n");
     let locked = Request {
         locked: true,
         ..request

@@ -24,7 +24,7 @@ pub fn write(tree: &Tree, options: &Options, out: &mut dyn Write) -> Result<Writ
     write_watched(tree, options, None, out)
 }
 
-/// As [`write`]; fails if a credential is in the tar: in a name or in the content of a file.
+/// As [`write()`]; fails if a credential is in the tar: in a name or in the content of a file.
 pub fn write_watched(
     tree: &Tree,
     options: &Options,

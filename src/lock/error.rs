@@ -389,7 +389,7 @@ impl Error {
             }
             Self::TwoEntries { .. } => "lock again: their markers must exclude each other",
             Self::NoBuild { .. } => "leave out --no-build, or require a version that has a wheel",
-            Self::NotLocked => "make one, e.g. with `uv pip compile -o pylock.toml requirements.txt`",
+            Self::NotLocked => "make one: `pyoci lock`",
             Self::OfflineUnresolved { .. } => "run once without --offline, or give a lock file",
             Self::NoPython => {
                 "install any Python 3, or give a lock file (pylock.toml), which needs neither resolver nor Python"
