@@ -131,3 +131,58 @@ fn init_writes_what_was_guessed_and_changes_nothing_of_it() {
         text
     );
 }
+
+#[test]
+#[ignore = "needs the network and what tests/setup.sh installs"]
+fn a_lock_without_wheels_for_todays_python_chooses_the_base_that_has_them() {
+    let sandbox = Sandbox::new();
+    let hash = "0".repeat(64);
+    let file = |name: &str| {
+        format!(
+            "{{ name = \"{name}\", url = \"http://localhost/{name}\", hashes = {{ sha256 = \"{hash}\" }} }}"
+        )
+    };
+    let lock = |tag: &str| {
+        let wheel = file(&format!("old-1.0-{tag}-manylinux_2_17_x86_64.whl"));
+        format!(
+            "lock-version = \"1.0\"\ncreated-by = \"test\"\n[[packages]]\nname = \"old\"\nversion = \"1.0\"\n\
+             sdist = {}\nwheels = [{wheel}]\n",
+            file("old-1.0.tar.gz")
+        )
+    };
+    sandbox.write("app/main.py", "");
+    for (tag, base) in [
+        ("cp311-cp311", "recipe:bookworm"),
+        ("cp313-cp313", "recipe:trixie"),
+    ] {
+        sandbox.write("app/pylock.toml", &lock(tag));
+        let json = explained(&sandbox, &["app"]);
+        assert_eq!(json["platforms"][0]["base"]["reference"], base);
+        assert_eq!(json["platforms"][0]["packages"][0]["kind"], "wheel");
+    }
+}
+
+#[test]
+#[ignore = "needs the network and what tests/setup.sh installs"]
+fn a_setup_py_that_cannot_run_alone_is_a_warning_and_strict_makes_it_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.write("app/setup.py", "import not_declared_anywhere\n");
+    sandbox.write("app/main.py", "print(1)\n");
+    let arguments = ["build", "app", "-o", "image", "-r", "app/requirements.txt"];
+    sandbox.write("app/requirements.txt", "");
+    let built = sandbox.run(&arguments).succeeded();
+    assert!(built.stderr.contains("warning: building"), "{}", built.stderr);
+    assert!(
+        built.stderr.contains("the project goes in as files"),
+        "{}",
+        built.stderr
+    );
+    let refused = sandbox
+        .run(&[&arguments[..], &["--strict"]].concat())
+        .failed_with(1);
+    assert!(
+        refused.stderr.contains("not_declared_anywhere"),
+        "{}",
+        refused.stderr
+    );
+}

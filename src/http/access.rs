@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, parse_pem};
+use ureq::tls::{ClientCert, PemItem, parse_pem};
 use url::Url;
 
+use super::pem::{certificate, key};
 use super::{Connection, Error};
 use crate::secrets::Secrets;
 
@@ -105,20 +106,6 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
         problem: text
             .rsplit_once("`: ")
             .map_or(text.clone(), |(_, own)| own.to_owned()),
-    }
-}
-
-fn certificate(item: PemItem<'static>) -> Option<Certificate<'static>> {
-    match item {
-        PemItem::Certificate(certificate) => Some(certificate),
-        _ => None,
-    }
-}
-
-fn key(item: PemItem<'static>) -> Option<PrivateKey<'static>> {
-    match item {
-        PemItem::PrivateKey(key) => Some(key),
-        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod agent;
 mod credentials;
 mod error;
+pub mod pem;
 mod redirect;
 mod resolver;
 mod retry;

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use url::Url;
 
+use super::index_logins::{uv_login, with_login};
 use super::settings::{Settings, expand};
-use super::sources::{Index, Said, Sources, uv_login, with_login};
+use super::sources::{Index, Said, Sources};
 use super::{Error, Request, inputs};
 use crate::environment::Environment;
 use crate::http;

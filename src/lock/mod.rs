@@ -13,6 +13,7 @@ mod format;
 mod gateway;
 mod hashed;
 mod index;
+mod index_logins;
 mod indexes;
 mod inputs;
 mod listed;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::scanner::Scanner;
-use super::specifiers::{Operator, Specifier};
+use super::specifiers::Operator;
 
 /// How deep parentheses may nest; the standard gives no bound, real markers stay below five.
 const MAX_DEPTH: usize = 64;
@@ -158,44 +158,14 @@ impl Marker {
     pub fn mentions(&self, variable: Variable) -> bool {
         self.0.mentions(variable)
     }
-
-    /// The marker as uv understands it, who passes over comparisons of Python's version with what is no version
-    /// (`python_version < '<3.10'`); `None` if nothing is left: it holds everywhere.
-    pub fn as_uv_reads_it(self) -> Option<Self> {
-        self.0.without_faulty_versions().map(Self)
-    }
 }
 
 impl Expression {
-    fn without_faulty_versions(self) -> Option<Self> {
-        let condition = |condition| match condition {
-            Condition::Group(group) => group.without_faulty_versions().map(Condition::Group),
-            Condition::Comparison(comparison) if comparison.is_faulty_version() => None,
-            sound @ Condition::Comparison(_) => Some(sound),
-        };
-        let alternatives = self.0.into_iter();
-        let alternatives = alternatives.map(|all| all.into_iter().filter_map(condition).collect::<Vec<_>>());
-        let kept: Vec<_> = alternatives.filter(|all| !all.is_empty()).collect();
-        (!kept.is_empty()).then_some(Self(kept))
-    }
-
     fn mentions(&self, variable: Variable) -> bool {
         self.0.iter().flatten().any(|condition| match condition {
             Condition::Group(group) => group.mentions(variable),
             Condition::Comparison(c) => [&c.left, &c.right].contains(&&Operand::Variable(variable)),
         })
-    }
-}
-
-impl Comparison {
-    fn is_faulty_version(&self) -> bool {
-        let versions = [Variable::PythonVersion, Variable::PythonFullVersion];
-        match (&self.left, self.operator, &self.right) {
-            (Operand::Variable(variable), MarkerOperator::Version(operator), Operand::Text(text)) => {
-                versions.contains(variable) && Specifier::new(operator, text).is_err()
-            }
-            _ => false,
-        }
     }
 }
 
@@ -427,24 +397,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn comparisons_that_uv_passes_over_are_left_out() {
-        for (text, left) in [
-            ("python_version < '<3.10'", None),
-            (
-                "python_version < '<3.10' and os_name == 'posix'",
-                Some("os_name == \"posix\""),
-            ),
-            (
-                "(python_full_version > 'x') or python_version > '3'",
-                Some("python_version > \"3\""),
-            ),
-        ] {
-            let read = text.parse::<Marker>().unwrap().as_uv_reads_it();
-            assert_eq!(read.map(|marker| marker.to_string()).as_deref(), left, "{text}");
-        }
-    }
 
     #[test]
     fn markers_are_written_in_one_way() {

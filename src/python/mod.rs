@@ -16,6 +16,7 @@ pub mod specifiers;
 pub mod tables;
 pub mod tags;
 pub mod target;
+mod uv_markers;
 pub mod wheel_filename;
 
 pub use dependency_groups::DependencyGroups;

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, parse_pem};
 
 use super::Error;
 use crate::environment::Environment;
+use crate::http::pem::{certificate, key};
 
 /// What certs.d holds for a host.
 #[derive(Default)]
@@ -72,18 +73,4 @@ fn pem(path: &Path) -> Result<Vec<PemItem<'static>>, Error> {
     let bytes = fs_err::read(path).map_err(|e| fault(e.to_string()))?;
     let items: Result<_, _> = parse_pem(&bytes).collect();
     items.map_err(|e| fault(e.to_string()))
-}
-
-fn certificate(item: PemItem<'static>) -> Option<Certificate<'static>> {
-    match item {
-        PemItem::Certificate(certificate) => Some(certificate),
-        _ => None,
-    }
-}
-
-fn key(item: PemItem<'static>) -> Option<PrivateKey<'static>> {
-    match item {
-        PemItem::PrivateKey(key) => Some(key),
-        _ => None,
-    }
 }
