@@ -1,5 +1,7 @@
 //! Blobs: bytes that can be opened again, descriptors of them, and readers that verify what they read.
 
+mod arrival;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -7,6 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use arrival::Arrival;
 
 use crate::digest::{Digest, Hasher};
 use crate::reference::Repository;
@@ -78,6 +82,7 @@ pub struct RandomFile {
     file: File,
     path: PathBuf,
     size: u64,
+    arrival: Option<Arc<Arrival>>,
 }
 
 impl RandomFile {
@@ -95,6 +100,17 @@ impl RandomFile {
             file,
             path,
             size: metadata.len(),
+            arrival: None,
+        })
+    }
+
+    /// A file that somebody else still fills: reads wait for the bytes that they want.
+    pub fn arriving(path: &Path, arrival: Arc<Arrival>) -> io::Result<Self> {
+        let file = Self::open(path)?;
+        Ok(Self {
+            size: arrival.size(),
+            arrival: Some(arrival),
+            ..file
         })
     }
 
@@ -102,7 +118,13 @@ impl RandomFile {
     pub fn unnamed(file: File, path: &Path) -> io::Result<Self> {
         let size = file.metadata()?.len();
         let path = path.to_owned();
-        Ok(Self { file, path, size })
+        let arrival = None;
+        Ok(Self {
+            file,
+            path,
+            size,
+            arrival,
+        })
     }
 
     /// The size in bytes when it was opened.
@@ -117,6 +139,11 @@ impl RandomFile {
 
     /// Fills the buffer from an offset; fails with `UnexpectedEof` if the file ends before.
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        if let Some(arrival) = &self.arrival {
+            // Beyond its end nothing comes: reading there fails as it does with any file.
+            let end = offset.saturating_add(buffer.len() as u64).min(self.size);
+            arrival.wait(offset.min(end)..end)?;
+        }
         self.file
             .read_exact_at(buffer, offset)
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", self.path.display())))

@@ -10,6 +10,7 @@ mod resolver;
 mod retry;
 
 use std::io::Read;
+use std::ops::Range;
 
 use ureq::http;
 use url::Url;
@@ -176,6 +177,16 @@ impl Response {
     /// `Content-Length` in bytes, if the server gave it.
     pub fn content_length(&self) -> Option<u64> {
         self.header("content-length")?.parse().ok()
+    }
+
+    /// The range that the body is of, and the size of the whole in bytes, if the server gave a range
+    /// (RFC 9110 section 14.4, `Content-Range: bytes 0-499/1234`) and said both.
+    pub fn content_range(&self) -> Option<(Range<u64>, u64)> {
+        let (range, size) = self.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let (first, last, size): (u64, u64, u64) =
+            (first.trim().parse().ok()?, last.parse().ok()?, size.trim().parse().ok()?);
+        (first <= last && last < size).then(|| (first..last + 1, size))
     }
 
     /// The whole body; fails beyond `limit` bytes.

@@ -17,6 +17,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Nothing more is fetched, as something else could not be.
+    #[error("another file could not be fetched")]
+    Stopped,
     /// A lock file is malformed.
     #[error("{path}:{line}: {problem}", path = .path.display())]
     LockFile {

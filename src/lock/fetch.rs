@@ -15,9 +15,9 @@ use crate::python::{Target, WheelFilename};
 use crate::store::{Kind, NewEntry};
 
 /// How many files are fetched at once.
-const CONNECTIONS: usize = 8;
+pub(super) const CONNECTIONS: usize = 8;
 /// How often a download that breaks off is begun again.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 /// No wheel is larger; a server that sends more is at fault.
 const LARGEST: u64 = 16 << 30;
 
@@ -44,6 +44,18 @@ pub fn fetch_all(
     if request.no_build {
         selected.iter().try_for_each(refuse_build)?;
     }
+    let wheels = fetch_each(selected, target, request, tools)?;
+    hashed::check_complete(&wheels, request, target, tools)?;
+    Ok(wheels)
+}
+
+/// As [`fetch_all`], for a part of what was selected: whether it is complete is not looked at.
+pub(super) fn fetch_each(
+    selected: &[Selected],
+    target: &Target,
+    request: &Request,
+    tools: &Tools<'_>,
+) -> Result<Vec<FetchedWheel>, Error> {
     let files = download_all(selected, request, tools)?;
     let mut wheels = Vec::with_capacity(selected.len());
     for (chosen, file) in selected.iter().zip(files) {
@@ -66,11 +78,10 @@ pub fn fetch_all(
             selected: chosen.clone(),
         });
     }
-    hashed::check_complete(&wheels, request, target, tools)?;
     Ok(wheels)
 }
 
-fn refuse_build(selected: &Selected) -> Result<(), Error> {
+pub(super) fn refuse_build(selected: &Selected) -> Result<(), Error> {
     let source_name = match &selected.source {
         Source::Wheel(_) => return Ok(()),
         Source::Sdist(artifact, _) => artifact.name.clone(),
@@ -179,7 +190,7 @@ impl Download<'_> {
     }
 
     /// The file in the store, if it is there.
-    fn kept(&self) -> Result<Option<Fetched>, Error> {
+    pub fn kept(&self) -> Result<Option<Fetched>, Error> {
         let Some(digest) = self.artifact.digest() else {
             return Ok(None);
         };
@@ -254,13 +265,13 @@ impl Download<'_> {
         }
     }
 
-    fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> Algorithm {
         self.artifact
             .digest()
             .map_or(Algorithm::Sha256, Digest::algorithm)
     }
 
-    fn verify(&self, actual: &Digest, size: u64) -> Result<(), Error> {
+    pub fn verify(&self, actual: &Digest, size: u64) -> Result<(), Error> {
         self.verify_size(size)?;
         match self.artifact.digest() {
             Some(expected) if expected != actual => Err(Error::WrongHash {
@@ -273,7 +284,7 @@ impl Download<'_> {
         }
     }
 
-    fn verify_size(&self, actual: u64) -> Result<(), Error> {
+    pub fn verify_size(&self, actual: u64) -> Result<(), Error> {
         match self.artifact.size {
             Some(expected) if expected != actual => Err(Error::WrongSize {
                 package: self.package.to_owned(),
@@ -285,7 +296,7 @@ impl Download<'_> {
         }
     }
 
-    fn broken(&self, source: std::io::Error) -> Error {
+    pub fn broken(&self, source: std::io::Error) -> Error {
         Error::Transfer {
             package: self.package.to_owned(),
             location: self.artifact.location.to_string(),

@@ -2,6 +2,7 @@
 //!
 //! A lock is read from a file ([`LockFormat`]) or asked of a resolver; [`Lock::select`] chooses one file for each package.
 
+mod arriving;
 mod build;
 mod build_environment;
 mod build_hint;
@@ -50,6 +51,7 @@ use std::path::PathBuf;
 use pep440_rs::Version;
 use url::Url;
 
+pub use arriving::{Arriving, Opening, fetch_while};
 pub use build::{BuiltWheel, build_wheel};
 pub use error::{Error, Said};
 pub use fetch::{FetchedWheel, fetch_all};

@@ -1,7 +1,9 @@
 //! New entries of the store: written under a temporary name, renamed by digest when whole.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
@@ -54,6 +56,33 @@ impl NewEntry {
         self
     }
 
+    /// Makes room for `size` bytes, to be written in any order through [`NewEntry::writer`].
+    pub fn sized(self, size: u64) -> Result<Self, Error> {
+        let sized = self.file.as_file().set_len(size);
+        sized.map_err(|source| self.fault(source)).map(|()| self)
+    }
+
+    /// Where the file is until it is kept.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The file. What is written to it must be taken in before the entry is kept.
+    pub fn writer(&self) -> io::Result<File> {
+        self.file.as_file().try_clone()
+    }
+
+    /// Takes in what was written through [`NewEntry::writer`], up to an offset.
+    pub fn take_in(&mut self, end: u64) -> io::Result<()> {
+        let mut buffer = vec![0; 128 * 1024];
+        while self.size < end {
+            let n = usize::try_from(end - self.size).unwrap_or(usize::MAX).min(buffer.len());
+            self.file.as_file().read_exact_at(&mut buffer[..n], self.size)?;
+            self.pass(&buffer[..n])?;
+        }
+        Ok(())
+    }
+
     /// Writes all that a reader gives.
     pub fn copy_from(&mut self, reader: &mut dyn Read) -> Result<(), Error> {
         let mut buffer = vec![0; 128 * 1024];
@@ -97,6 +126,18 @@ impl NewEntry {
         })
     }
 
+    /// Scans and hashes the next bytes.
+    fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(hit) = self.watch.as_mut().and_then(|watch| watch.push(bytes)) {
+            return Err(io::Error::other(hit.leak("what would be kept in the cache")));
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
     fn fault(&self, source: io::Error) -> Error {
         Error::Io {
             path: self.file.path().to_owned(),
@@ -107,17 +148,10 @@ impl NewEntry {
 
 impl Write for NewEntry {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(hit) = self.watch.as_mut().and_then(|watch| watch.push(bytes)) {
-            return Err(io::Error::other(hit.leak("what would be kept in the cache")));
-        }
         // All of it, so that nothing is scanned twice.
         self.file.write_all(bytes)?;
-        let n = bytes.len();
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&bytes[..n]);
-        }
-        self.size += n as u64;
-        Ok(n)
+        self.pass(bytes)?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

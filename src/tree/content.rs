@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -53,6 +54,11 @@ pub enum Method {
 }
 
 impl Member {
+    /// Where its data is in the archive.
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.compressed_size)
+    }
+
     /// What computes the digest that the bytes must have; none if none was stated.
     pub fn hasher(&self) -> Option<Hasher> {
         self.digest.as_ref().map(|digest| Hasher::new(digest.algorithm()))

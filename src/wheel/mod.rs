@@ -17,6 +17,8 @@ mod tests;
 mod zip;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,6 +35,23 @@ use crate::tree::Content;
 
 /// The most bytes that are read of METADATA, RECORD and the like.
 const MAX_TEXT: u64 = 64 << 20;
+
+/// How the files of an archive are found.
+type List = fn(&Arc<RandomFile>) -> Result<BTreeMap<TreePath, zip::File>, ZipError>;
+
+/// Tells `have` which bytes of a wheel that still arrives are wanted first: those that opening and installing read. It
+/// returns when they are there.
+pub fn arrive_to_open(
+    archive: &Arc<RandomFile>,
+    have: &mut dyn FnMut(Range<u64>) -> io::Result<()>,
+) -> Result<(), ZipError> {
+    let wanted = |name: &str| {
+        let mut parts = name.split('/');
+        let (top, next) = (parts.next().unwrap_or_default(), parts.next());
+        top.ends_with(".dist-info") || top.ends_with(".data") && next == Some("scripts")
+    };
+    zip::needed_to_open(archive, wanted, have)
+}
 
 /// A wheel file that was opened: its zip structure, its `.dist-info` and the rows of its RECORD were checked.
 ///
@@ -57,7 +76,19 @@ impl Wheel {
             wheel: filename.to_string(),
             source,
         })?;
-        let mut files = zip::read(&Arc::new(archive)).map_err(|source| Error::Archive {
+        Self::read(filename, &Arc::new(archive), zip::read)
+    }
+
+    /// Opens a wheel that still arrives; waits for what it must read, most of which is at the end of the file.
+    ///
+    /// Only [`Wheel::open`] sees the headers in front of the files: it must accept the whole file before anything that was
+    /// made of this wheel counts.
+    pub fn open_arriving(archive: &Arc<RandomFile>, name: &str) -> Result<Self, Error> {
+        Self::read(name.parse()?, archive, zip::read_ahead)
+    }
+
+    fn read(filename: WheelFilename, archive: &Arc<RandomFile>, list: List) -> Result<Self, Error> {
+        let mut files = list(archive).map_err(|source| Error::Archive {
             wheel: filename.to_string(),
             source,
         })?;

@@ -11,7 +11,7 @@ use crate::bytecode::Maker;
 use crate::digest::{Algorithm, Digest};
 use crate::image::Base;
 use crate::layer::{self, Layer};
-use crate::lock::{self, FetchedWheel, Request, Selected};
+use crate::lock::{self, Arriving, FetchedWheel, Opening, Request, Selected};
 use crate::native::{self, Object, Scan};
 use crate::parallel;
 use crate::paths::TreePath;
@@ -81,8 +81,7 @@ impl Making<'_> {
 
     /// Fetches what is not there yet.
     fn fetch(&mut self, packages: &[&Selected]) -> anyhow::Result<()> {
-        let lacking = packages.iter().filter(|p| !self.fetched.contains_key(&p.name));
-        let lacking: Vec<Selected> = lacking.map(|package| (*package).clone()).collect();
+        let lacking = self.lacking(packages);
         if lacking.is_empty() {
             return Ok(());
         }
@@ -91,6 +90,11 @@ impl Making<'_> {
             self.fetched.insert(wheel.selected.name.clone(), wheel);
         }
         Ok(())
+    }
+
+    fn lacking(&self, packages: &[&Selected]) -> Vec<Selected> {
+        let lacking = packages.iter().filter(|p| !self.fetched.contains_key(&p.name));
+        lacking.map(|package| (*package).clone()).collect()
     }
 
     /// Makes the layers that are not there, and finds out what is not known of those that are. Only the wheels of these
@@ -108,16 +112,20 @@ impl Making<'_> {
             .filter(lacking)
             .flat_map(|at| parts[at].packages.iter().copied())
             .collect();
-        self.fetch(&wanted)?;
-        let (mut layers, mut facts) = (Vec::new(), Vec::new());
-        for (((part, key), layer), known) in parts.iter().zip(keys).zip(found).zip(known) {
-            let (layer, known) = match (layer, known) {
-                (Some(layer), Some(known)) => (layer, known),
-                (layer, _) => self.part(part, key, layer, several)?,
-            };
-            layers.push(layer);
-            facts.push(known);
-        }
+        let lacking = self.lacking(&wanted);
+        let request = (self.request, &self.build.tools());
+        let (layers, facts) = lock::fetch_while(&lacking, &self.base.target, request, |arriving| {
+            let (mut layers, mut facts) = (Vec::new(), Vec::new());
+            for (((part, key), layer), known) in parts.iter().zip(keys).zip(found).zip(known) {
+                let (layer, known) = match (layer, known) {
+                    (Some(layer), Some(known)) => (layer, known),
+                    (layer, _) => self.part(part, (key, several), layer, arriving)?,
+                };
+                layers.push(layer);
+                facts.push(known);
+            }
+            Ok::<_, anyhow::Error>((layers, facts))
+        })?;
         if several {
             check_conflicts(&facts)?;
         }
@@ -130,24 +138,26 @@ impl Making<'_> {
         (facts.files.is_some() || !several).then_some(facts)
     }
 
-    /// Makes one layer, unless it is there, and its facts.
+    /// Makes one layer, unless it is there, and its facts, of wheels that may still be arriving.
     fn part(
         &self,
         part: &Part,
-        key: &Digest,
+        (key, several): (&Digest, bool),
         layer: Option<Layer>,
-        several: bool,
+        arriving: &Arriving<'_>,
     ) -> anyhow::Result<(Layer, Facts)> {
         let build = self.build;
-        let files = part
-            .packages
-            .iter()
-            .filter_map(|package| self.fetched.get(&package.name));
-        let files: Vec<&FetchedWheel> = files.collect();
-        let open = |file: &&FetchedWheel| Wheel::open(&file.path, &file.file_name.to_string());
-        let wheels = parallel::map(&files, build.layers.threads, open)?;
+        let open = |package: &&Selected| self.open(&package.name, arriving);
+        let wheels = parallel::map(&part.packages, build.layers.threads, open)?;
+        let wheels: Vec<Wheel> = wheels.into_iter().flatten().collect();
         // The layer's pipeline checks every file against RECORD and knows no wheels: find the one to name.
         let named = |error: anyhow::Error| {
+            match arriving.settle() {
+                Ok(()) => {}
+                // What it was has been told: it is the error.
+                Err(lock::Error::Stopped) => return error,
+                Err(fault) => return fault.into(),
+            }
             let fault = wheels.iter().find_map(|wheel| wheel.verify_record().err());
             fault.map_or(error, Into::into)
         };
@@ -158,9 +168,17 @@ impl Making<'_> {
             .map_err(named)?;
         let (excluded, owners) = (installed.excluded, installed.owners);
         let tree = over_base(installed.tree, self.base)?;
+        arriving.prefer(tree.iter().filter_map(|(_, entry)| match entry.content()? {
+            Content::Member(member) => Some((&member.archive, member.range())),
+            _ => None,
+        }));
+        let settled = || self.settled(part, arriving);
         let (layer, objects) = match layer {
-            Some(layer) => (layer, native::scan(&tree)?),
-            None => self.write(tree, key, &part.created_by).map_err(named)?,
+            Some(layer) => {
+                settled()?;
+                (layer, native::scan(&tree)?)
+            }
+            None => self.write(tree, (key, &part.created_by), &settled).map_err(named)?,
         };
         let object = |(path, elf): (TreePath, native::Elf)| {
             let wheel = owners
@@ -180,12 +198,35 @@ impl Making<'_> {
         Ok((layer, facts))
     }
 
-    /// Writes a layer, and sees the objects in it as their bytes pass by.
+    /// Opens the wheel of a package, which may still be arriving.
+    fn open(&self, package: &PackageName, arriving: &Arriving<'_>) -> anyhow::Result<Option<Wheel>> {
+        if let Some(file) = self.fetched.get(package) {
+            return Ok(Some(Wheel::open(&file.path, &file.file_name.to_string())?));
+        }
+        Ok(match arriving.open(package).transpose()? {
+            None => None,
+            Some(Opening::There(path, name)) => Some(Wheel::open(&path, &name.to_string())?),
+            Some(Opening::Coming(archive, name)) => Some(Wheel::open_arriving(&archive, &name.to_string())?),
+        })
+    }
+
+    /// Waits until the wheels of a layer are there and verified; those that were read before get the whole of the checks
+    /// now.
+    fn settled(&self, part: &Part, arriving: &Arriving<'_>) -> anyhow::Result<()> {
+        arriving.settle()?;
+        let mut came = arriving.came();
+        came.retain(|wheel| part.packages.iter().any(|package| package.name == wheel.selected.name));
+        let check = |file: &FetchedWheel| Wheel::open(&file.path, &file.file_name.to_string()).map(|_| ());
+        parallel::map(&came, self.build.layers.threads, check)?;
+        Ok(())
+    }
+
+    /// Writes a layer, and sees the objects in it as their bytes pass by. It is kept when its wheels are `settled`.
     fn write(
         &self,
         tree: Tree,
-        key: &Digest,
-        created_by: &str,
+        (key, created_by): (&Digest, &str),
+        settled: &dyn Fn() -> anyhow::Result<()>,
     ) -> anyhow::Result<(Layer, Vec<(TreePath, native::Elf)>)> {
         let tree = match &self.maker {
             Some(maker) => self.build.compiled(tree, maker)?,
@@ -198,13 +239,9 @@ impl Making<'_> {
             .make_layer(key, created_by, |out| -> anyhow::Result<_> {
                 let watch = self.build.environment.secrets.watch();
                 let mut see = |bytes: &[u8]| scan.feed(bytes);
-                Ok(layer::write_seen(
-                    &tree,
-                    &self.build.layers,
-                    watch,
-                    out,
-                    &mut see,
-                )?)
+                let written = layer::write_seen(&tree, &self.build.layers, watch, out, &mut see)?;
+                settled()?;
+                Ok(written)
             })?;
         Ok((layer, scan.finish()?))
     }

@@ -3,6 +3,7 @@
 //! The parts must cover the file from its first byte to its last without gap or overlap, and what is said twice
 //! must be said alike; so no two programs can read different files out of one wheel.
 
+mod ahead;
 mod end;
 mod header;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+pub use self::ahead::{needed_to_open, read_ahead};
 use self::end::Directory;
 use self::header::{Central, Local};
 use crate::blob::RandomFile;
@@ -73,18 +75,26 @@ pub enum ZipError {
 
 /// All files of an archive, by path. Entries for directories are checked, then left out.
 pub fn read(archive: &Arc<RandomFile>) -> Result<BTreeMap<TreePath, File>, ZipError> {
+    let mut window = Window::new(archive);
+    read_with(archive, |central, next| check_member(&mut window, central, next))
+}
+
+/// All files of an archive. `data` gives the offset of a member's data, from its header in the directory and the offset
+/// of what follows it.
+fn read_with(
+    archive: &Arc<RandomFile>,
+    mut data: impl FnMut(&Central, u64) -> Result<u64, ZipError>,
+) -> Result<BTreeMap<TreePath, File>, ZipError> {
     let directory = end::find(archive)?;
-    let mut members = central_headers(archive, &directory)?;
-    members.sort_by_key(|member| member.offset);
+    let members = central_headers(archive, &directory)?;
     if members.first().map_or(directory.offset, |first| first.offset) != 0 {
         return Err(ZipError::Layout("data before the first member", 0));
     }
-    let mut window = Window::new(archive);
     let mut files = BTreeMap::new();
     let mut directories = BTreeSet::new();
     for (index, central) in members.iter().enumerate() {
         let next = members.get(index + 1).map_or(directory.offset, |m| m.offset);
-        let data = check_member(&mut window, central, next)?;
+        let data = data(central, next)?;
         let path = TreePath::new(central.name.strip_suffix('/').unwrap_or(&central.name))?;
         let new = if central.is_directory() {
             directories.insert(path.clone())
@@ -103,6 +113,7 @@ pub fn read(archive: &Arc<RandomFile>) -> Result<BTreeMap<TreePath, File>, ZipEr
     Ok(files)
 }
 
+/// The headers of the directory, in the order in which the members follow each other.
 fn central_headers(archive: &RandomFile, directory: &Directory) -> Result<Vec<Central>, ZipError> {
     let size =
         usize::try_from(directory.size).map_err(|_| ZipError::TooLarge(directory.entries, directory.size))?;
@@ -120,6 +131,7 @@ fn central_headers(archive: &RandomFile, directory: &Directory) -> Result<Vec<Ce
             "it holds more than the stated number of members",
         ));
     }
+    members.sort_by_key(|member| member.offset);
     Ok(members)
 }
 
