@@ -23,6 +23,10 @@ pub struct IndexHabits {
     pub yanked: Vec<String>,
     /// Where it sends everyone who asks for a file, in the place of giving it: the URL before `/files/`.
     pub redirect: Option<String>,
+    /// Whether it gives ranges of files (RFC 9110 section 14).
+    pub ranges: bool,
+    /// How many answers with parts of files break off half-way.
+    pub breaks: usize,
 }
 
 /// A request that came in.
@@ -30,6 +34,8 @@ pub struct IndexHabits {
 pub struct Asked {
     pub path: String,
     pub authorization: String,
+    /// `bytes=…`, or nothing.
+    pub range: String,
 }
 
 pub struct PackageIndex {
@@ -83,34 +89,57 @@ fn serve(
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
-    let mut authorization = String::new();
+    let (mut authorization, mut range) = (String::new(), String::new());
     loop {
         let mut header = String::new();
         if reader.read_line(&mut header)? == 0 || header.trim().is_empty() {
             break;
         }
-        if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("authorization")
-        {
-            value.trim().clone_into(&mut authorization);
+        if let Some((name, value)) = header.split_once(':') {
+            match name.to_ascii_lowercase().as_str() {
+                "authorization" => value.trim().clone_into(&mut authorization),
+                "range" => value.trim().clone_into(&mut range),
+                _ => {}
+            }
         }
     }
-    log.lock().unwrap().push(Asked {
+    let mut asked = log.lock().unwrap();
+    asked.push(Asked {
         path: path.clone(),
         authorization: authorization.clone(),
+        range: range.clone(),
     });
-    let (status, kind, body) = answer(&path, &authorization, directory, habits);
+    let parts = asked.iter().filter(|asked| !asked.range.is_empty()).count();
+    drop(asked);
+    let (mut status, kind, mut body) = answer(&path, &authorization, directory, habits);
+    let mut content_range = String::new();
+    let mut breaks = false;
+    if habits.ranges
+        && status == 200
+        && let Some(range) = range.strip_prefix("bytes=")
+    {
+        let size = body.len();
+        let (first, last) = range.split_once('-').unwrap();
+        let (first, end) = match first.parse::<usize>() {
+            Ok(first) => (first, (last.parse::<usize>().unwrap() + 1).min(size)),
+            Err(_) => (size - last.parse::<usize>().unwrap().min(size), size),
+        };
+        body = body[first..end].to_vec();
+        status = 206;
+        content_range = format!("content-range: bytes {first}-{}/{size}\r\n", end - 1);
+        breaks = parts <= habits.breaks;
+    }
     let more = match (status, &habits.redirect) {
         (302, Some(to)) => format!("location: {to}{path}\r\n"),
         (401, _) => "www-authenticate: Basic realm=\"test\"\r\n".to_owned(),
-        _ => String::new(),
+        _ => content_range,
     };
     let length = body.len();
     write!(
         stream,
         "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{more}connection: close\r\n\r\n"
     )?;
-    stream.write_all(&body)
+    stream.write_all(if breaks { &body[..body.len() / 2] } else { &body })
 }
 
 fn answer(

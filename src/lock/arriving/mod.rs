@@ -96,7 +96,11 @@ pub fn fetch_while<T, E: From<Error>>(
         state: Mutex::default(),
         changed: Condvar::new(),
     };
-    let connections = if arriving.wheels.is_empty() { 0 } else { CONNECTIONS };
+    let connections = if arriving.wheels.is_empty() {
+        0
+    } else {
+        CONNECTIONS
+    };
     std::thread::scope(|scope| {
         for _ in 0..connections {
             scope.spawn(|| arriving.connection());
@@ -191,15 +195,23 @@ impl Arriving<'_> {
     /// The wheels that are there and were read while they arrived, or could have been.
     pub fn came(&self) -> Vec<FetchedWheel> {
         let state = self.lock();
-        let came = state.done.iter().filter(|(number, _)| state.begun.contains_key(number));
-        came.map(|(number, fetched)| self.wheel(*number, fetched)).collect()
+        let came = state
+            .done
+            .iter()
+            .filter(|(number, _)| state.begun.contains_key(number));
+        came.map(|(number, fetched)| self.wheel(*number, fetched))
+            .collect()
     }
 
     /// All wheels that are there.
     fn fetched(&self) -> Vec<FetchedWheel> {
         let state = self.lock();
-        let done = state.done.iter().map(|(number, fetched)| self.wheel(*number, fetched));
-        done.chain(self.rest.get().into_iter().flatten().cloned()).collect()
+        let done = state
+            .done
+            .iter()
+            .map(|(number, fetched)| self.wheel(*number, fetched));
+        done.chain(self.rest.get().into_iter().flatten().cloned())
+            .collect()
     }
 
     fn wheel(&self, number: usize, fetched: &Fetched) -> FetchedWheel {
@@ -265,10 +277,13 @@ impl Arriving<'_> {
             First::All(file, response) => (file, Some(response)),
         };
         let file = Arc::new(file);
+        let mut state = self.lock();
+        state.begun.insert(number, Arc::clone(&file));
+        // Before anyone opens it, so that whoever does can say in which order its parts are wanted.
         if response.is_none() {
             self.tasks.add(number, file.size(), file.part());
         }
-        self.lock().begun.insert(number, Arc::clone(&file));
+        drop(state);
         self.changed.notify_all();
         match response {
             Some(response) => file.take_all(&download, response)?,
@@ -287,12 +302,7 @@ impl Arriving<'_> {
         self.settle_file(number, &file, &download)
     }
 
-    fn settle_file(
-        &self,
-        number: usize,
-        file: &ArrivingFile,
-        download: &Download<'_>,
-    ) -> Result<(), Error> {
+    fn settle_file(&self, number: usize, file: &ArrivingFile, download: &Download<'_>) -> Result<(), Error> {
         if let Some(fetched) = file.settle(download)? {
             self.done(number, fetched);
         }

@@ -1,0 +1,147 @@
+//! Wheels that become a layer while they still arrive, from servers that give ranges and from those that do not.
+
+mod support;
+
+use std::path::Path;
+
+use pyoci::digest::Digest;
+use support::{IndexHabits, PackageIndex, Run, Sandbox, contents, lock, small_base, wheel};
+
+/// Text that hardly compresses.
+fn noise(length: usize, mut seed: u64) -> String {
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        text.push(char::from(b'!' + u8::try_from((seed >> 40) % 90).unwrap()));
+    }
+    text
+}
+
+/// A project with a lock of two wheels larger than a part and a small one, all at a server; nothing is in the cache.
+fn project(habits: IndexHabits) -> (Sandbox, PackageIndex) {
+    let sandbox = Sandbox::cold();
+    small_base(&sandbox.path("base"), true);
+    let (one, two) = (noise(3_000_000, 1), noise(1_500_000, 2));
+    let wheels = [
+        wheel(
+            &sandbox.path("wheels"),
+            "one",
+            "py3-none-any",
+            &[("one/a.py", "1"), ("one/data.txt", &one)],
+        ),
+        wheel(
+            &sandbox.path("wheels"),
+            "two",
+            "py3-none-any",
+            &[("two/data.txt", &two), ("two/z.py", "2")],
+        ),
+        wheel(
+            &sandbox.path("wheels"),
+            "small",
+            "py3-none-any",
+            &[("small.py", "3")],
+        ),
+    ];
+    let index = PackageIndex::start(sandbox.path("wheels"), habits);
+    let lock = lock(&wheels).replace("path = \"wheels/", &format!("url = \"{}/files/", index.url));
+    sandbox.write("project/main.py", "print(1)");
+    // Not in the project: it names the port, and would be in the image.
+    sandbox.write("pylock.toml", &lock);
+    (sandbox, index)
+}
+
+fn build(sandbox: &Sandbox) -> Run {
+    let arguments = [
+        "build",
+        "project",
+        "--base",
+        "oci:base:base",
+        "-o",
+        "out",
+        "--lock",
+        "pylock.toml",
+    ];
+    sandbox.run(&arguments)
+}
+
+/// No finished layer is in the cache.
+fn has_no_layer(cache: &Path) -> bool {
+    contents(&cache.join("pyoci/blobs")).is_empty()
+}
+
+#[test]
+fn the_image_is_the_same_however_its_wheels_arrive() {
+    let ranges = IndexHabits {
+        ranges: true,
+        ..IndexHabits::default()
+    };
+    let breaks = IndexHabits {
+        breaks: 3,
+        ..ranges.clone()
+    };
+    let digests = [IndexHabits::default(), ranges, breaks].map(|habits| {
+        let gives_ranges = habits.ranges;
+        let (sandbox, index) = project(habits);
+        let run = build(&sandbox).succeeded();
+        let large = |path: &str| path.contains("one-1.0") || path.contains("two-1.0");
+        let asked = index.asked();
+        let parts = asked.iter().filter(|asked| large(&asked.path)).count();
+        // The end of each, then its parts; or all of it at once.
+        assert!(if gives_ranges { parts > 4 } else { parts == 2 }, "{asked:?}");
+        let small = asked.iter().find(|asked| asked.path.contains("small")).unwrap();
+        assert_eq!(small.range, "");
+        run.stdout.trim().to_owned()
+    });
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+}
+
+#[test]
+fn a_wheel_that_turns_out_to_be_another_leaves_no_layer() {
+    for (ranges, offset) in [(true, 100), (true, 2_000_000), (false, 2_000_000)] {
+        let (sandbox, _index) = project(IndexHabits {
+            ranges,
+            ..IndexHabits::default()
+        });
+        let path = sandbox.path("wheels/one-1.0-py3-none-any.whl");
+        let right = fs_err::read(&path).unwrap();
+        let mut wrong = right.clone();
+        wrong[offset] ^= 1;
+        fs_err::write(&path, &wrong).unwrap();
+        let run = build(&sandbox);
+        let run = run.failed_with(1);
+        let expected = Digest::of(&right).to_string();
+        assert!(
+            run.stderr.contains("one 1.0") && run.stderr.contains(&expected),
+            "{}",
+            run.stderr
+        );
+        assert!(!sandbox.path("out").exists());
+        assert!(has_no_layer(&sandbox.path("cache")));
+        // What was right of it is taken the next time.
+        fs_err::write(&path, &right).unwrap();
+        build(&sandbox).succeeded();
+    }
+}
+
+#[test]
+fn a_server_that_falls_silent_is_told_by_its_name() {
+    let (sandbox, index) = project(IndexHabits {
+        ranges: true,
+        breaks: 12,
+        ..IndexHabits::default()
+    });
+    // Many answers break off half-way, but each brings some: it is asked for the rest until all is there.
+    build(&sandbox).succeeded();
+    assert!(index.asked().len() > 12);
+    fs_err::remove_file(sandbox.path("wheels/two-1.0-py3-none-any.whl")).unwrap();
+    fs_err::remove_dir_all(sandbox.path("cache")).unwrap();
+    let run = build(&sandbox).failed_with(1);
+    assert!(
+        run.stderr.contains("two-1.0-py3-none-any.whl") && run.stderr.contains("404"),
+        "{}",
+        run.stderr
+    );
+    assert!(has_no_layer(&sandbox.path("cache")));
+}
