@@ -6,6 +6,7 @@ mod arriving;
 mod build;
 mod build_environment;
 mod build_hint;
+mod confined;
 mod content_hash;
 mod error;
 mod fetch;
