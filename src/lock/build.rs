@@ -269,7 +269,7 @@ fn confine(
 ) -> Result<(), Error> {
     let directory = run.directory.clone();
     needs.readable.push(run.program.to_owned());
-    needs.readable.extend(Host::prefixes(python, tools)?);
+    needs.readable.extend(prefixes(python, tools)?);
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
         needs.readable.extend(run.variables.get(name).map(PathBuf::from));
     }
@@ -386,23 +386,6 @@ impl Host {
         Self::parse(&output.stdout).ok_or(Error::NoPython)
     }
 
-    /// Where a Python of this machine is, with its library: a virtual environment lies apart from what it was made from.
-    fn prefixes(python: &Path, tools: &Tools<'_>) -> Result<Vec<PathBuf>, Error> {
-        const SCRIPT: &str = "import sys; print(sys.prefix, sys.base_prefix, sys.base_exec_prefix, sep='\\n')";
-        let run = Run::new(python, Path::new("/"))
-            .arguments(["-I", "-S", "-c", SCRIPT])
-            .variables(super::process::network_variables(tools.environment));
-        let output = run.output()?;
-        let named = output.stdout.lines().map(PathBuf::from);
-        let parent = |path: &Path| Some(path.parent()?.to_owned());
-        let real = fs_err::canonicalize(python).ok().and_then(|path| parent(&path));
-        let all = named.chain(parent(python)).chain(real);
-        // No prefix but one of its own: `/` or a home would bring all back that is hidden.
-        let home = tools.environment.home();
-        let is_own = |path: &PathBuf| path.iter().count() > 2 && !home.is_some_and(|home| home.starts_with(path));
-        Ok(all.filter(is_own).collect())
-    }
-
     fn parse(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let [major, minor, machine, libc, version] = words[..] else {
@@ -435,6 +418,23 @@ impl Host {
             (_, None) => Some("this machine has another C library".to_owned()),
         }
     }
+}
+
+/// Where a Python of this machine is, with its library: a virtual environment lies apart from what it was made from.
+pub(super) fn prefixes(python: &Path, tools: &Tools<'_>) -> Result<Vec<PathBuf>, Error> {
+    const SCRIPT: &str = "import sys; print(sys.prefix, sys.base_prefix, sys.base_exec_prefix, sep='\\n')";
+    let run = Run::new(python, Path::new("/"))
+        .arguments(["-I", "-S", "-c", SCRIPT])
+        .variables(super::process::network_variables(tools.environment));
+    let output = run.output()?;
+    let named = output.stdout.lines().map(PathBuf::from);
+    let parent = |path: &Path| Some(path.parent()?.to_owned());
+    let real = fs_err::canonicalize(python).ok().and_then(|path| parent(&path));
+    let all = named.chain(parent(python)).chain(real);
+    // No prefix but one of its own: `/` or a home would bring all back that is hidden.
+    let home = tools.environment.home();
+    let is_own = |path: &PathBuf| path.iter().count() > 2 && !home.is_some_and(|home| home.starts_with(path));
+    Ok(all.filter(is_own).collect())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {

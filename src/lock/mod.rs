@@ -13,6 +13,7 @@ mod fetch;
 mod fit;
 mod format;
 mod gateway;
+mod guarded;
 mod hashed;
 mod index;
 mod index_logins;

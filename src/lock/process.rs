@@ -11,7 +11,7 @@ use super::confined::Confinement;
 use crate::environment::Environment;
 
 /// A program to run: nothing of the user's environment reaches it but what is named here.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run<'a> {
     pub program: &'a Path,
     pub arguments: Vec<OsString>,
