@@ -15,19 +15,40 @@ use support::{Run, Sandbox, contents, lock, run, small_base, wheel};
 const HOME: [(&str, &str); 20] = [
     (".netrc", "machine h.invalid login me password @\n"),
     (".pypirc", "[pypi]\nusername = __token__\npassword = @\n"),
-    (".pip/pip.conf", "[global]\nextra-index-url = https://me:@@h.invalid/simple\n"),
-    (".config/pip/pip.conf", "[global]\nextra-index-url = https://me:@@h.invalid/simple\n"),
-    (".config/uv/uv.toml", "[[index]]\nurl = \"https://me:@@h.invalid/simple\"\n"),
-    (".docker/config.json", "{\"auths\": {\"h.invalid\": {\"auth\": \"BASE64\"}}}"),
-    (".config/containers/auth.json", "{\"auths\": {\"i.invalid\": {\"auth\": \"BASE64\"}}}"),
+    (
+        ".pip/pip.conf",
+        "[global]\nextra-index-url = https://me:@@h.invalid/simple\n",
+    ),
+    (
+        ".config/pip/pip.conf",
+        "[global]\nextra-index-url = https://me:@@h.invalid/simple\n",
+    ),
+    (
+        ".config/uv/uv.toml",
+        "[[index]]\nurl = \"https://me:@@h.invalid/simple\"\n",
+    ),
+    (
+        ".docker/config.json",
+        "{\"auths\": {\"h.invalid\": {\"auth\": \"BASE64\"}}}",
+    ),
+    (
+        ".config/containers/auth.json",
+        "{\"auths\": {\"i.invalid\": {\"auth\": \"BASE64\"}}}",
+    ),
     (".aws/credentials", "[default]\naws_secret_access_key = @\n"),
     (".ssh/id_ed25519", "@"),
     (".kube/config", "users: [{user: {token: @}}]\n"),
     (".npmrc", "//registry.npmjs.org/:_authToken=@\n"),
     (".git-credentials", "https://me:@@github.com\n"),
-    (".gitconfig", "[url \"https://me:@@h.invalid/\"]\n\tinsteadOf = https://h.invalid/\n"),
+    (
+        ".gitconfig",
+        "[url \"https://me:@@h.invalid/\"]\n\tinsteadOf = https://h.invalid/\n",
+    ),
     (".cargo/credentials.toml", "[registry]\ntoken = \"@\"\n"),
-    (".config/gcloud/application_default_credentials.json", "{\"refresh_token\": \"@\"}"),
+    (
+        ".config/gcloud/application_default_credentials.json",
+        "{\"refresh_token\": \"@\"}",
+    ),
     (".azure/msal_token_cache.json", "{\"secret\": \"@\"}"),
     (".pgpass", "h:5432:d:me:@\n"),
     (".config/gh/hosts.yml", "github.com:\n  oauth_token: @\n"),
@@ -47,18 +68,36 @@ const PROJECT: [(&str, &str); 39] = [
     ("_netrc", "machine h password @\n"),
     (".pypirc", "[pypi]\npassword = @\n"),
     ("conf/.pypirc", "[pypi]\npassword = @\n"),
-    ("pip.conf", "[global]\nindex-url = https://me:@@h.invalid/simple\n"),
-    ("deploy/pip.ini", "[global]\nindex-url = https://me:@@h.invalid/simple\n"),
-    (".git/config", "[remote \"origin\"]\n\turl = https://x-access-token:@@github.com/me/it\n"),
+    (
+        "pip.conf",
+        "[global]\nindex-url = https://me:@@h.invalid/simple\n",
+    ),
+    (
+        "deploy/pip.ini",
+        "[global]\nindex-url = https://me:@@h.invalid/simple\n",
+    ),
+    (
+        ".git/config",
+        "[remote \"origin\"]\n\turl = https://x-access-token:@@github.com/me/it\n",
+    ),
     (".git/packed", "@"),
-    ("vendored/.git/config", "[remote \"origin\"]\n\turl = https://me:@@github.com/me/it\n"),
+    (
+        "vendored/.git/config",
+        "[remote \"origin\"]\n\turl = https://me:@@github.com/me/it\n",
+    ),
     (".git-credentials", "https://me:@@github.com\n"),
     (".hg/hgrc", "[paths]\ndefault = https://me:@@h/\n"),
     (".npmrc", "//registry.npmjs.org/:_authToken=@\n"),
     ("frontend/.npmrc", "//registry.npmjs.org/:_authToken=@\n"),
     (".yarnrc.yml", "npmAuthToken: @\n"),
-    (".docker/config.json", "{\"auths\": {\"h\": {\"auth\": \"BASE64\"}}}"),
-    ("ci/.docker/config.json", "{\"auths\": {\"h\": {\"auth\": \"BASE64\"}}}"),
+    (
+        ".docker/config.json",
+        "{\"auths\": {\"h\": {\"auth\": \"BASE64\"}}}",
+    ),
+    (
+        "ci/.docker/config.json",
+        "{\"auths\": {\"h\": {\"auth\": \"BASE64\"}}}",
+    ),
     (".dockercfg", "{\"h\": {\"auth\": \"BASE64\"}}"),
     (".aws/credentials", "[default]\naws_secret_access_key = @\n"),
     (".ssh/id_rsa", "@"),
@@ -69,13 +108,28 @@ const PROJECT: [(&str, &str); 39] = [
     (".azure/token.json", "@"),
     (".pgpass", "h:5432:d:me:@\n"),
     (".vault-token", "@"),
-    ("tls/server.key", "-----BEGIN PRIVATE KEY-----\n@\n-----END PRIVATE KEY-----\n"),
-    ("tls/both.pem", "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n-----BEGIN RSA PRIVATE KEY-----\n@\n"),
+    (
+        "tls/server.key",
+        "-----BEGIN PRIVATE KEY-----\n@\n-----END PRIVATE KEY-----\n",
+    ),
+    (
+        "tls/both.pem",
+        "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n-----BEGIN RSA PRIVATE KEY-----\n@\n",
+    ),
     ("tls/store.p12", "@"),
     (".streamlit/secrets.toml", "token = \"@\"\n"),
-    ("requirements-dev.txt", "--index-url https://me:@@h.invalid/simple\nthing\n"),
-    ("Pipfile", "[[source]]\nurl = \"https://me:@@h.invalid/simple\"\nname = \"h\"\nverify_ssl = true\n"),
-    (".venv/pip.conf", "[global]\nindex-url = https://me:@@h.invalid/simple\n"),
+    (
+        "requirements-dev.txt",
+        "--index-url https://me:@@h.invalid/simple\nthing\n",
+    ),
+    (
+        "Pipfile",
+        "[[source]]\nurl = \"https://me:@@h.invalid/simple\"\nname = \"h\"\nverify_ssl = true\n",
+    ),
+    (
+        ".venv/pip.conf",
+        "[global]\nindex-url = https://me:@@h.invalid/simple\n",
+    ),
 ];
 
 /// Variables of whoever builds.
@@ -94,7 +148,10 @@ const VARIABLES: [(&str, &str); 20] = [
     ("GH_TOKEN", "@"),
     ("CI_JOB_TOKEN", "@"),
     ("NPM_TOKEN", "@"),
-    ("DOCKER_AUTH_CONFIG", "{\"auths\": {\"h\": {\"auth\": \"BASE64\"}}}"),
+    (
+        "DOCKER_AUTH_CONFIG",
+        "{\"auths\": {\"h\": {\"auth\": \"BASE64\"}}}",
+    ),
     ("DATABASE_URL", "postgres://me:@@h/d"),
     ("SECRET_KEY", "@"),
     ("HF_TOKEN", "@"),
@@ -127,7 +184,12 @@ impl Scene {
         let sandbox = Sandbox::cold();
         small_base(&sandbox.path("base"), true);
         let any = "py3-none-any";
-        let wheels = vec![wheel(&sandbox.path("app/wheels"), "thing", any, &[("thing.py", "THING = 1\n")])];
+        let wheels = vec![wheel(
+            &sandbox.path("app/wheels"),
+            "thing",
+            any,
+            &[("thing.py", "THING = 1\n")],
+        )];
         sandbox.write("app/pylock.toml", &lock(&wheels));
         sandbox.write("app/main.py", &format!("print('{WANTED}')\n"));
         sandbox.write("app/.venv/pyvenv.cfg", "home = /usr/bin\n");
@@ -143,7 +205,13 @@ impl Scene {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.sandbox.pyoci();
-        for name in ["PIP_FIND_LINKS", "PIP_INDEX_URL", "UV_INDEX_URL", "NETRC", "XDG_CONFIG_HOME"] {
+        for name in [
+            "PIP_FIND_LINKS",
+            "PIP_INDEX_URL",
+            "UV_INDEX_URL",
+            "NETRC",
+            "XDG_CONFIG_HOME",
+        ] {
             command.env_remove(name);
         }
         command.args(arguments).env("HOME", self.sandbox.path("home"));
@@ -166,7 +234,9 @@ impl Scene {
         let forms = self.forms();
         let search = aho_corasick::AhoCorasick::new(&forms).unwrap();
         for (place, bytes) in self.left(runs) {
-            let found = search.find(&bytes).map(|found| &forms[found.pattern().as_usize()]);
+            let found = search
+                .find(&bytes)
+                .map(|found| &forms[found.pattern().as_usize()]);
             assert_eq!(found, None, "in {place}");
         }
     }
@@ -175,12 +245,25 @@ impl Scene {
     fn left(&self, runs: &[Run]) -> Vec<(String, Vec<u8>)> {
         let mut all = Vec::new();
         for run in runs {
-            all.push((format!("stdout of {}", run.command), run.stdout.clone().into_bytes()));
-            all.push((format!("stderr of {}", run.command), run.stderr.clone().into_bytes()));
+            all.push((
+                format!("stdout of {}", run.command),
+                run.stdout.clone().into_bytes(),
+            ));
+            all.push((
+                format!("stderr of {}", run.command),
+                run.stderr.clone().into_bytes(),
+            ));
         }
         for (path, bytes) in contents(&self.sandbox.path("")) {
-            let name = path.strip_prefix(self.sandbox.path("")).unwrap().display().to_string();
-            if !["home/", "app/", "broken/", "toml/"].iter().any(|planted| name.starts_with(planted)) {
+            let name = path
+                .strip_prefix(self.sandbox.path(""))
+                .unwrap()
+                .display()
+                .to_string();
+            if !["home/", "app/", "broken/", "toml/"]
+                .iter()
+                .any(|planted| name.starts_with(planted))
+            {
                 all.extend(unpacked(&name, bytes));
             }
         }
@@ -203,7 +286,8 @@ fn unpacked(name: &str, bytes: Vec<u8>) -> Vec<(String, Vec<u8>)> {
     if bytes.starts_with(b"!<arch>\n") {
         let mut at = 8;
         while at + 60 <= bytes.len() {
-            let field = |from: usize, to: usize| std::str::from_utf8(&bytes[at + from..at + to]).unwrap().trim();
+            let field =
+                |from: usize, to: usize| std::str::from_utf8(&bytes[at + from..at + to]).unwrap().trim();
             let size: usize = field(48, 58).parse().unwrap();
             let member = bytes[at + 60..at + 60 + size].to_vec();
             inner.extend(unpacked(&format!("{name}: {}", field(0, 16)), member));
@@ -231,13 +315,52 @@ fn read(mut reader: impl std::io::Read) -> Vec<u8> {
 fn no_canary_is_in_an_image_a_bundle_a_package_a_log_or_the_cache() {
     let scene = Scene::new();
     assert!(scene.planted + VARIABLES.len() >= 60);
-    let outputs = ["-o", "image", "-o", "oci-archive:image.tar", "-o", "docker-archive:docker.tar"];
-    let told = ["--base", "oci:base:base", "--format", "json", "--metadata-file", "metadata.json", "-v"];
-    let package = ["--package-version", "1.0", "--maintainer", "A <a@b.example>", "-v"];
+    let outputs = [
+        "-o",
+        "image",
+        "-o",
+        "oci-archive:image.tar",
+        "-o",
+        "docker-archive:docker.tar",
+    ];
+    let told = [
+        "--base",
+        "oci:base:base",
+        "--format",
+        "json",
+        "--metadata-file",
+        "metadata.json",
+        "-v",
+    ];
+    let package = [
+        "--package-version",
+        "1.0",
+        "--maintainer",
+        "A <a@b.example>",
+        "-v",
+    ];
     let runs = [
         run(&mut scene.command(&[&["build", "app"][..], &outputs, &told].concat())),
-        run(&mut scene.command(&["build", "app", "-o", "zstd", "--compression", "zstd", "--base", "oci:base:base", "-v"])),
-        run(&mut scene.command(&["explain", "app", "--base", "oci:base:base", "--format", "json", "-v"])),
+        run(&mut scene.command(&[
+            "build",
+            "app",
+            "-o",
+            "zstd",
+            "--compression",
+            "zstd",
+            "--base",
+            "oci:base:base",
+            "-v",
+        ])),
+        run(&mut scene.command(&[
+            "explain",
+            "app",
+            "--base",
+            "oci:base:base",
+            "--format",
+            "json",
+            "-v",
+        ])),
         run(&mut scene.command(&["bundle", "app", "-o", "bundle", "-v", "--format", "json"])),
         run(&mut scene.command(&["bundle", "app", "-o", "bundle.tar.gz", "-v"])),
         run(&mut scene.command(&["bundle", "app", "-o", "bundle.tar.zst", "-v"])),
@@ -247,13 +370,30 @@ fn no_canary_is_in_an_image_a_bundle_a_package_a_log_or_the_cache() {
     scene.assert_none(&runs);
     // The same search finds what is there.
     let left = scene.left(&runs);
-    for output in ["image/", "image.tar", "docker.tar", "zstd/", "bundle/", "bundle.tar.gz", "bundle.tar.zst", "app.deb"] {
+    for output in [
+        "image/",
+        "image.tar",
+        "docker.tar",
+        "zstd/",
+        "bundle/",
+        "bundle.tar.gz",
+        "bundle.tar.zst",
+        "app.deb",
+    ] {
         let of_output = left.iter().filter(|(place, _)| place.starts_with(output));
-        let mut found = of_output.filter(|(_, bytes)| bytes.windows(WANTED.len()).any(|part| part == WANTED.as_bytes()));
+        let mut found =
+            of_output.filter(|(_, bytes)| bytes.windows(WANTED.len()).any(|part| part == WANTED.as_bytes()));
         assert!(found.next().is_some(), "the search does not see into {output}");
     }
     // The user is told of what was left out where it may be missed.
-    for name in [".env", ".npmrc", "tls/server.key", ".streamlit/secrets.toml", "requirements-dev.txt", ".aws/"] {
+    for name in [
+        ".env",
+        ".npmrc",
+        "tls/server.key",
+        ".streamlit/secrets.toml",
+        "requirements-dev.txt",
+        ".aws/",
+    ] {
         assert!(runs[0].stderr.contains(name), "{name}: {}", runs[0].stderr);
     }
 }
@@ -261,13 +401,20 @@ fn no_canary_is_in_an_image_a_bundle_a_package_a_log_or_the_cache() {
 #[test]
 fn no_canary_is_in_what_a_command_says_that_fails() {
     let scene = Scene::new();
-    scene.sandbox.write("broken/config.json", &filled("{\"auths\": {\"h\": \"@\" nonsense", 0));
+    scene.sandbox.write(
+        "broken/config.json",
+        &filled("{\"auths\": {\"h\": \"@\" nonsense", 0),
+    );
     scene.sandbox.write("bare/main.py", "print(1)\n");
     scene.sandbox.write("bare/requirements.txt", "thing\n");
-    scene.sandbox.write("toml/pyproject.toml", &filled("[tool.pyoci]\nindex-url = \"https://me:@@h/\nx", 1));
+    scene.sandbox.write(
+        "toml/pyproject.toml",
+        &filled("[tool.pyoci]\nindex-url = \"https://me:@@h/\nx", 1),
+    );
     scene.sandbox.write("toml/main.py", "print(1)\n");
     let base = ["--base", "oci:base:base", "-v", "-o", "image"];
-    let build = |project: &str, more: &[&str]| scene.command(&[&["build", project][..], &base, more].concat());
+    let build =
+        |project: &str, more: &[&str]| scene.command(&[&["build", project][..], &base, more].concat());
     let with = filled("https://me:@@127.0.0.1:9/simple", 2);
     let password = filled("https://me:@@127.0.0.1:9/simple", 3);
     let mut broken = scene.command(&["build", "app", "--base", "127.0.0.1:9/x", "-o", "image", "-v"]);
@@ -276,8 +423,20 @@ fn no_canary_is_in_what_a_command_says_that_fails() {
         run(&mut build("bare", &["--offline", "--index-url", &with])),
         run(&mut build("bare", &["--locked", "--extra-index-url", &with])),
         run(&mut build("toml", &[])),
-        run(&mut build("app", &["--label", &format!("a={password}"), "-i", &password])),
-        run(&mut build("app", &["--strict", "--env", &filled("A=https://me:@@h", 4), "-r", "none.txt"])),
+        run(&mut build(
+            "app",
+            &["--label", &format!("a={password}"), "-i", &password],
+        )),
+        run(&mut build(
+            "app",
+            &[
+                "--strict",
+                "--env",
+                &filled("A=https://me:@@h", 4),
+                "-r",
+                "none.txt",
+            ],
+        )),
         run(&mut broken),
     ];
     let runs = runs.map(|run| run.failed_with(1));
@@ -312,11 +471,13 @@ impl Told {
 fn what_looks_like_a_credential_is_told_by_file_and_line_and_fails_a_strict_build() {
     let told = Told::new();
     let clean = told.build(&["--strict"]).succeeded().stdout;
-    told.sandbox.write("app/settings.py", &format!("A = 1\nTOKEN = \"{}\"\n", token()));
+    told.sandbox
+        .write("app/settings.py", &format!("A = 1\nTOKEN = \"{}\"\n", token()));
     let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
     let key = format!("KEY = '''-----BEGIN {}-----\n{body}\n'''\n", "PRIVATE KEY");
     told.sandbox.write("app/tests/keys.py", &key);
-    told.sandbox.write("app/tests/public.pem", &key.replace("PRIVATE", "PUBLIC"));
+    told.sandbox
+        .write("app/tests/public.pem", &key.replace("PRIVATE", "PUBLIC"));
     let warned = told.build(&[]).succeeded();
     for line in [
         "warning: settings.py:2 holds what looks like a GitHub token: leave the file out with `ignore = [\"/settings.py\"]`",
@@ -324,18 +485,33 @@ fn what_looks_like_a_credential_is_told_by_file_and_line_and_fails_a_strict_buil
     ] {
         assert!(warned.stderr.contains(line), "{}", warned.stderr);
     }
-    assert!(!warned.stderr.contains("R4nd0m") && !warned.stderr.contains(body), "{}", warned.stderr);
+    assert!(
+        !warned.stderr.contains("R4nd0m") && !warned.stderr.contains(body),
+        "{}",
+        warned.stderr
+    );
     assert!(!warned.stderr.contains("public.pem"), "{}", warned.stderr);
     let image = contents(&told.sandbox.path("image"));
     let strict = told.build(&["--strict"]).failed_with(1);
-    let expected = "error: the project holds what looks like a credential, in 2 places\nhint: the warnings say where";
+    let expected =
+        "error: the project holds what looks like a credential, in 2 places\nhint: the warnings say where";
     assert!(strict.stderr.contains(expected), "{}", strict.stderr);
-    assert_eq!(contents(&told.sandbox.path("image")), image, "the earlier image was touched");
+    assert_eq!(
+        contents(&told.sandbox.path("image")),
+        image,
+        "the earlier image was touched"
+    );
     let mut bundle = told.sandbox.pyoci();
-    let bundled = run(bundle.args(["bundle", "app", "-o", "out"]).env("PYOCI_STRICT", "1")).failed_with(1);
+    let bundled = run(bundle
+        .args(["bundle", "app", "-o", "out"])
+        .env("PYOCI_STRICT", "1"))
+    .failed_with(1);
     assert!(bundled.stderr.contains(expected), "{}", bundled.stderr);
     // Kept on purpose, or left out: as the warning says.
-    told.sandbox.write("app/pyproject.toml", "[tool.pyoci]\ninclude = [\"/settings.py\"]\nignore = [\"/tests/keys.py\"]\n");
+    told.sandbox.write(
+        "app/pyproject.toml",
+        "[tool.pyoci]\ninclude = [\"/settings.py\"]\nignore = [\"/tests/keys.py\"]\n",
+    );
     let kept = told.build(&["--strict"]).succeeded();
     assert!(!kept.stderr.contains("looks like"), "{}", kept.stderr);
     assert_ne!(kept.stdout, clean);
@@ -347,6 +523,10 @@ fn a_variable_of_the_image_that_looks_like_a_credential_is_told() {
     let setting = format!("API={}", token());
     let warned = told.build(&["--env", &setting]).succeeded();
     let expected = "warning: the variable API holds what looks like a GitHub token, which everybody can read who has the image";
-    assert!(warned.stderr.contains(expected) && !warned.stderr.contains("R4nd0m"), "{}", warned.stderr);
+    assert!(
+        warned.stderr.contains(expected) && !warned.stderr.contains("R4nd0m"),
+        "{}",
+        warned.stderr
+    );
     told.build(&["--env", &setting, "--strict"]).failed_with(1);
 }

@@ -98,7 +98,12 @@ mod tests {
             assert!(!leads_inside(&url("192.168.7.7"), &url(to)), "{to}");
             assert!(!leads_inside(&url(to), &url(to)), "{to}");
         }
-        for to in ["198.51.100.1", "auth.example", "[2001:db8::2]", "localhost.example"] {
+        for to in [
+            "198.51.100.1",
+            "auth.example",
+            "[2001:db8::2]",
+            "localhost.example",
+        ] {
             assert!(!leads_inside(&url("203.0.113.5"), &url(to)), "{to}");
         }
     }

@@ -54,7 +54,11 @@ mod tests {
     #[test]
     fn no_redirect_leads_from_outside_to_inside_or_out_of_encryption() {
         let from = "https://me:s3cret@203.0.113.5/a";
-        for to in ["http://127.0.0.1:8080/admin", "https://169.254.169.254/latest/", "//10.0.0.1/x"] {
+        for to in [
+            "http://127.0.0.1:8080/admin",
+            "https://169.254.169.254/latest/",
+            "//10.0.0.1/x",
+        ] {
             let error = follow(from, to).unwrap_err();
             assert!(matches!(error, Error::Inside { .. }), "{to}: {error}");
             assert!(!error.to_string().contains("s3cret"), "{error}");

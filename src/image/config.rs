@@ -189,8 +189,8 @@ fn environment(base: Option<&Value>, run: &Run) -> Result<Vec<String>, Error> {
             .ok_or_else(|| wrong("has an entry that is no text".to_owned()))?;
         // Runtimes refuse to start what has others.
         let parted = text.split_once('=').filter(|_| !text.contains('\0'));
-        let (name, value) = parted
-            .ok_or_else(|| wrong(format!("has `{}`, which is not NAME=VALUE", text.escape_debug())))?;
+        let (name, value) =
+            parted.ok_or_else(|| wrong(format!("has `{}`, which is not NAME=VALUE", text.escape_debug())))?;
         check_name(name)?;
         set(&mut variables, name, value);
     }
@@ -245,17 +245,37 @@ mod tests {
     fn a_base_whose_config_is_not_what_the_spec_says_is_refused_with_what_is_wrong() {
         for (key, value, reason) in [
             ("Env", json!(["FOO"]), "`Env` has `FOO`, which is not NAME=VALUE"),
-            ("Env", json!(["A=b\u{0}c"]), "`Env` has `A=b\\0c`, which is not NAME=VALUE"),
-            ("Env", json!(["=x"]), "`` is not a valid environment variable name"),
-            ("Env", json!(["A\nB=x"]), "`A\\nB` is not a valid environment variable name"),
+            (
+                "Env",
+                json!(["A=b\u{0}c"]),
+                "`Env` has `A=b\\0c`, which is not NAME=VALUE",
+            ),
+            (
+                "Env",
+                json!(["=x"]),
+                "`` is not a valid environment variable name",
+            ),
+            (
+                "Env",
+                json!(["A\nB=x"]),
+                "`A\\nB` is not a valid environment variable name",
+            ),
             ("Env", json!(["A=b", 1]), "`Env` has an entry that is no text"),
             ("Env", json!([["A=b"]]), "`Env` has an entry that is no text"),
             ("Env", json!("A=b"), "`Env` is not an array"),
             ("Env", json!({ "A": "b" }), "`Env` is not an array"),
             ("Labels", json!(["a"]), "`Labels` is not an object"),
-            ("Labels", json!({ "a": 1 }), "invalid type: integer `1`, expected a string"),
+            (
+                "Labels",
+                json!({ "a": 1 }),
+                "invalid type: integer `1`, expected a string",
+            ),
             ("ExposedPorts", json!("80/tcp"), "`ExposedPorts` is not an object"),
-            ("StopSignal", json!(9), "invalid type: integer `9`, expected a string"),
+            (
+                "StopSignal",
+                json!(9),
+                "invalid type: integer `9`, expected a string",
+            ),
         ] {
             let error = config_on(|config| config["config"][key] = value.clone()).unwrap_err();
             assert!(error.to_string().contains(reason), "{key} {value}: {error}");

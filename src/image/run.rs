@@ -152,7 +152,9 @@ mod tests {
             };
             base.users.insert("app".to_owned(), app);
             base.config["config"]["User"] = user;
-            UserChoice::of_base(&base)?.map(|choice| choice.resolve(&base)).transpose()
+            UserChoice::of_base(&base)?
+                .map(|choice| choice.resolve(&base))
+                .transpose()
         };
         for root in ["", "0", "root", "00:5", "root:root"] {
             assert_eq!(choice(root.into()).unwrap(), None, "{root}");
@@ -165,10 +167,23 @@ mod tests {
         ] {
             assert_eq!(choice(user.into()).unwrap(), Some(Owner { uid, gid }), "{user}");
         }
-        for bad in ["2147483648", "4294967295", "4294967296:0", "-1", "nobody", "app:staff", "app:4294967295"] {
+        for bad in [
+            "2147483648",
+            "4294967295",
+            "4294967296:0",
+            "-1",
+            "nobody",
+            "app:staff",
+            "app:4294967295",
+        ] {
             let error = choice(bad.into()).unwrap_err();
             assert!(matches!(error, Error::User(_)), "{bad}");
         }
-        assert!(choice(5.into()).unwrap_err().to_string().contains("`User` is no text"));
+        assert!(
+            choice(5.into())
+                .unwrap_err()
+                .to_string()
+                .contains("`User` is no text")
+        );
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::fetch::Fetched;
 use super::confined::{Confinement, Needs};
+use super::fetch::Fetched;
 use super::gateway::Gateway;
 use super::indexes::Indexes;
 use super::process::Run;
@@ -183,7 +183,11 @@ fn run_build(
     }
     let is_directory = source.is_dir();
     let mut needs = Needs {
-        hidden: vec![tools.store.root().to_owned(), tools.environment.working_directory.clone(), request.directory.clone()],
+        hidden: vec![
+            tools.store.root().to_owned(),
+            tools.environment.working_directory.clone(),
+            request.directory.clone(),
+        ],
         readable: indexes.find_links.iter().map(PathBuf::from).collect(),
         writable: vec![(scratch.path().to_owned(), scratch.path().to_owned())],
         network: !request.offline,
@@ -270,7 +274,12 @@ fn confine(
     let directory = run.directory.clone();
     needs.readable.push(run.program.to_owned());
     needs.readable.extend(prefixes(python, tools)?);
-    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
+    for name in [
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+    ] {
         needs.readable.extend(run.variables.get(name).map(PathBuf::from));
     }
     let shared = run.variables.get("UV_CACHE_DIR").map(PathBuf::from);
@@ -301,7 +310,8 @@ fn confine(
     }
     run.confinement = Confinement::of(&needs, run.program, tools);
     if run.confinement.is_some() {
-        run.variables.insert("UV_CACHE_DIR".to_owned(), cache.display().to_string());
+        run.variables
+            .insert("UV_CACHE_DIR".to_owned(), cache.display().to_string());
     }
     Ok(())
 }

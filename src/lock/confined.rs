@@ -65,7 +65,11 @@ impl Confinement {
     /// The sandbox for a build with these needs, if there is bubblewrap and it works: `probe` is run in it. Where it does
     /// not (kernels and containers may forbid user namespaces), builds run without it; the user is told with `-v`.
     pub fn of(needs: &Needs, probe: &Path, tools: &Tools<'_>) -> Option<Self> {
-        let without = |why: &str| tools.progress.detail(format!("builds run without a sandbox: {why}"));
+        let without = |why: &str| {
+            tools
+                .progress
+                .detail(format!("builds run without a sandbox: {why}"))
+        };
         let Some(program) = tools.environment.find_program("bwrap") else {
             without("there is no bwrap on PATH");
             return None;
@@ -119,7 +123,11 @@ fn arguments(needs: &Needs, environment: &Environment) -> Vec<OsString> {
     for directory in &hidden {
         mount("--tmpfs", None, directory);
     }
-    for file in HIDDEN_FILES.map(Path::new).into_iter().filter(|file| file.is_file()) {
+    for file in HIDDEN_FILES
+        .map(Path::new)
+        .into_iter()
+        .filter(|file| file.is_file())
+    {
         mount("--ro-bind", Some(Path::new("/dev/null")), file);
     }
     let is_hidden = |path: &Path| hidden.iter().any(|directory| path.starts_with(directory));
@@ -176,8 +184,17 @@ fn is_system(path: &Path) -> bool {
 fn programs(environment: &Environment) -> Vec<PathBuf> {
     let home = environment.home();
     let below = |name: &str| home.map(|home| home.join(name));
-    let named = |variable: &str, name: &str| environment.get(variable).map(PathBuf::from).or_else(|| below(name));
-    let path = environment.get("PATH").unwrap_or_default().split(':').map(PathBuf::from);
+    let named = |variable: &str, name: &str| {
+        environment
+            .get(variable)
+            .map(PathBuf::from)
+            .or_else(|| below(name))
+    };
+    let path = environment
+        .get("PATH")
+        .unwrap_or_default()
+        .split(':')
+        .map(PathBuf::from);
     let shims = [
         named("PYENV_ROOT", ".pyenv"),
         named("RUSTUP_HOME", ".rustup"),
@@ -207,7 +224,11 @@ mod tests {
             ("HOME".to_owned(), home.path().display().to_string()),
             (
                 "PATH".to_owned(),
-                format!("{}:{}:/usr/bin", home.path().display(), path(".local/bin").display()),
+                format!(
+                    "{}:{}:/usr/bin",
+                    home.path().display(),
+                    path(".local/bin").display()
+                ),
             ),
         ];
         let environment = Environment::new(variables, "/".into(), std::time::SystemTime::UNIX_EPOCH);

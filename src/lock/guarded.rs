@@ -55,7 +55,9 @@ pub(super) fn output(
 fn may_be_guarded(run: &Run<'_>, request: &Request, tools: &Tools<'_>) -> Result<bool, Error> {
     let texts = inputs::texts(request)?;
     let fetches = ["git+", "ssh://", "git ="];
-    let wants_repositories = texts.iter().any(|text| fetches.iter().any(|word| text.contains(word)));
+    let wants_repositories = texts
+        .iter()
+        .any(|text| fetches.iter().any(|word| text.contains(word)));
     let has_cache = !run.variables.contains_key("UV_NO_CACHE");
     Ok(tools.environment.secrets.is_empty() && !wants_repositories && has_cache && !request.no_build)
 }
@@ -72,12 +74,22 @@ fn trap(run: &Run<'_>, tools: &Tools<'_>) -> Result<Option<Confinement>, Error> 
     if !answer.success || !cache.is_absolute() {
         return Ok(None);
     }
-    let mut arguments = vec!["--die-with-parent".into(), "--dev-bind".into(), "/".into(), "/".into()];
+    let mut arguments = vec![
+        "--die-with-parent".into(),
+        "--dev-bind".into(),
+        "/".into(),
+        "/".into(),
+    ];
     for builds in BUILDS.map(|name| cache.join(name)) {
         if fs_err::create_dir_all(&builds).is_err() {
             return Ok(None);
         }
-        arguments.extend(["--tmpfs".into(), builds.clone().into(), "--remount-ro".into(), builds.into()]);
+        arguments.extend([
+            "--tmpfs".into(),
+            builds.clone().into(),
+            "--remount-ro".into(),
+            builds.into(),
+        ]);
     }
     let trap = Confinement { program, arguments };
     let mut probe = Run::new(run.program, Path::new("/")).arguments(["--version"]);
@@ -127,7 +139,9 @@ fn confined(
     needs.readable.extend(named(&run, request)?);
     let private = PRIVATE.map(|name| request.directory.join(name));
     let private = private.into_iter().filter(|path| path.is_file());
-    needs.replaced.extend(private.map(|path| ("/dev/null".into(), path)));
+    needs
+        .replaced
+        .extend(private.map(|path| ("/dev/null".into(), path)));
     run.confinement = Confinement::of(&needs, run.program, tools);
     run.output()
 }
@@ -159,7 +173,9 @@ mod tests {
         let said = "error: Failed to download and build `noisy==1.0`\n  cause: Read-only file system (os error 30) at path \
                     \"/c/uv/builds-v0/.tmpQnUdsq\"";
         assert!(wanted_to_build(said));
-        assert!(!wanted_to_build("error: Read-only file system (os error 30) at path \"/c/uv/wheels-v8\""));
+        assert!(!wanted_to_build(
+            "error: Read-only file system (os error 30) at path \"/c/uv/wheels-v8\""
+        ));
         assert!(!wanted_to_build("error: No solution found"));
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::indexes::Indexes;
 use super::guarded;
+use super::indexes::Indexes;
 use super::inputs;
 use super::messages;
 use super::process::{pick, without_users};

@@ -159,7 +159,11 @@ impl SourceTree {
     pub fn objects(&self) -> Vec<PathBuf> {
         let git = self.parts[0].join(".git");
         match fs_err::read_to_string(&git) {
-            Ok(text) => work_tree_of(&git, &text).ancestors().take(3).map(Path::to_owned).collect(),
+            Ok(text) => work_tree_of(&git, &text)
+                .ancestors()
+                .take(3)
+                .map(Path::to_owned)
+                .collect(),
             Err(_) => vec![git.join("objects")],
         }
     }
@@ -346,14 +350,22 @@ fn work_tree_of(file: &Path, text: &str) -> PathBuf {
 /// is built reads it.
 fn without_credentials(config: &str) -> String {
     let is_kept = |line: &&str| {
-        let name = line.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let name = line
+            .split('=')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         !["extraheader", "helper", "cookiefile", "sslkey"].contains(&&*name)
     };
-    config.lines().filter(is_kept).fold(String::new(), |mut text, line| {
-        text.push_str(&without_users(line));
-        text.push('\n');
-        text
-    })
+    config
+        .lines()
+        .filter(is_kept)
+        .fold(String::new(), |mut text, line| {
+            text.push_str(&without_users(line));
+            text.push('\n');
+            text
+        })
 }
 
 #[cfg(test)]
@@ -438,10 +450,16 @@ mod tests {
             (".git/modules/m/config", config),
         ];
         let out = tempfile::tempdir().unwrap();
-        let copy = Project::with(&files).tree(".").copy(&out.path().join("source")).unwrap();
+        let copy = Project::with(&files)
+            .tree(".")
+            .copy(&out.path().join("source"))
+            .unwrap();
         for file in [".git/config", ".git/modules/m/config"] {
             let text = fs_err::read_to_string(copy.join(file)).unwrap();
-            assert!(text.contains("url = https://host/r.git") && text.contains("bare = false"), "{text}");
+            assert!(
+                text.contains("url = https://host/r.git") && text.contains("bare = false"),
+                "{text}"
+            );
             assert!(!text.contains("t0ken") && !text.contains("s3cret"), "{text}");
         }
     }

@@ -175,7 +175,9 @@ pub enum Error {
     #[error("pythonpath: the project has no directory `{0}`, or it is left out")]
     NoDirectory(String),
     /// A script of the project that would be taken for an interpreter.
-    #[error("the project has a script `{0}`: it would be started in the place of the interpreter of that name")]
+    #[error(
+        "the project has a script `{0}`: it would be started in the place of the interpreter of that name"
+    )]
     Interpreter(String),
     /// Nothing tells how the project starts.
     #[error("cannot tell how {name} starts")]

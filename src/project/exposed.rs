@@ -41,8 +41,16 @@ const SHAPES: [Shape; 40] = [
     Shape("-----BEGIN EC PRIVATE KEY-----", Form::Pem, "a private key"),
     Shape("-----BEGIN DSA PRIVATE KEY-----", Form::Pem, "a private key"),
     Shape("-----BEGIN OPENSSH PRIVATE KEY-----", Form::Pem, "a private key"),
-    Shape("-----BEGIN ENCRYPTED PRIVATE KEY-----", Form::Pem, "a private key"),
-    Shape("-----BEGIN PGP PRIVATE KEY BLOCK-----", Form::Pem, "a private key"),
+    Shape(
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----",
+        Form::Pem,
+        "a private key",
+    ),
+    Shape(
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+        Form::Pem,
+        "a private key",
+    ),
     Shape("AGE-SECRET-KEY-1", Form::Alphanumeric(58), "a private key"),
     Shape("AKIA", Form::ExactlyBase32(16), "an AWS access key"),
     Shape("ASIA", Form::ExactlyBase32(16), "an AWS access key"),
@@ -75,11 +83,23 @@ const SHAPES: [Shape; 40] = [
     Shape("dop_v1_", Form::Alphanumeric(64), "a DigitalOcean token"),
     Shape("shpat_", Form::Alphanumeric(32), "a Shopify token"),
     Shape("hvs.", Form::UrlSafe(80), "a Vault token"),
-    Shape("https://hooks.slack.com/services/T", Form::Alphanumeric(8), "a Slack webhook"),
+    Shape(
+        "https://hooks.slack.com/services/T",
+        Form::Alphanumeric(8),
+        "a Slack webhook",
+    ),
 ];
 
 /// Words that stand in documentation and tests where a value would be.
-const STAND_INS: [&str; 7] = ["example", "placeholder", "redacted", "your", "dummy", "fake", "xxxx"];
+const STAND_INS: [&str; 7] = [
+    "example",
+    "placeholder",
+    "redacted",
+    "your",
+    "dummy",
+    "fake",
+    "xxxx",
+];
 /// The bytes after the head of a PEM block in which its body begins.
 const PEM_WINDOW: usize = 400;
 /// A line of a PEM block has 64 characters; whoever breaks them otherwise breaks them later.
@@ -89,7 +109,9 @@ const START: usize = 1024;
 
 static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     let starts = SHAPES.iter().map(|shape| shape.0);
-    let builder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(starts);
+    let builder = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(starts);
     builder.ok()
 });
 
@@ -174,7 +196,9 @@ fn is_random(text: &[u8]) -> bool {
     let mut seen = [false; 256];
     text.iter().for_each(|byte| seen[usize::from(*byte)] = true);
     let distinct = seen.iter().filter(|seen| **seen).count();
-    let repeats = text.windows(5).any(|five| five.iter().all(|byte| *byte == five[0]));
+    let repeats = text
+        .windows(5)
+        .any(|five| five.iter().all(|byte| *byte == five[0]));
     let climbs = text
         .windows(6)
         .any(|six| six.windows(2).all(|two| two[1] == two[0].wrapping_add(1)));
@@ -200,11 +224,17 @@ mod tests {
             state >> 8
         };
         let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-        (0..length).map(|_| char::from(letters[next() as usize % letters.len()])).collect()
+        (0..length)
+            .map(|_| char::from(letters[next() as usize % letters.len()]))
+            .collect()
     }
 
     fn base32(length: usize) -> String {
-        random(400).chars().filter(|c| c.is_ascii_uppercase() || ('2'..='7').contains(c)).take(length).collect()
+        random(400)
+            .chars()
+            .filter(|c| c.is_ascii_uppercase() || ('2'..='7').contains(c))
+            .take(length)
+            .collect()
     }
 
     fn found(text: &str) -> Option<&'static str> {
@@ -215,7 +245,9 @@ mod tests {
     fn every_shape_is_found_in_the_middle_of_a_line() {
         for Shape(start, form, what) in &SHAPES {
             let rest = match form {
-                Form::Alphanumeric(length) | Form::UrlSafe(length) | Form::ExactlyUrlSafe(length) => random(*length),
+                Form::Alphanumeric(length) | Form::UrlSafe(length) | Form::ExactlyUrlSafe(length) => {
+                    random(*length)
+                }
                 Form::ExactlyBase32(length) => base32(*length),
                 Form::Pem => format!("\n{}\n{}", random(64), start.replace("BEGIN", "END")),
             };
@@ -232,7 +264,10 @@ mod tests {
             format!("{head}\r\n{line}\r\n{foot}"),
             format!("{{\"private_key\": \"{head}\\n{line}\\n{foot}\\n\"}}"),
             format!("KEY = (\"{head}\\n\"\n    \"{line}\\n\"\n    \"{foot}\")"),
-            format!("{head}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,{}\n\n{line}\n", "0A1B2C3D"),
+            format!(
+                "{head}\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,{}\n\n{line}\n",
+                "0A1B2C3D"
+            ),
             format!("  key: |\n    {head}\n    {line}\n    {foot}"),
         ] {
             assert_eq!(found(&text), Some("a private key"), "{text}");

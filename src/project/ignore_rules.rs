@@ -304,8 +304,20 @@ fn leftover_file(name: &str, path: &Path) -> Result<Option<Reason>, Error> {
     {
         return Ok(Some(Reason::Clutter));
     }
-    let key_name = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"].contains(&name);
-    if PRIVATE.contains(&name) || KEY_STORES.contains(&extension) || key_name || (["pem", "key"].contains(&extension) && holds_private_key(path)?) {
+    let key_name = [
+        "id_rsa",
+        "id_dsa",
+        "id_ecdsa",
+        "id_ed25519",
+        "id_ecdsa_sk",
+        "id_ed25519_sk",
+    ]
+    .contains(&name);
+    if PRIVATE.contains(&name)
+        || KEY_STORES.contains(&extension)
+        || key_name
+        || (["pem", "key"].contains(&extension) && holds_private_key(path)?)
+    {
         return Ok(Some(Reason::Secret));
     }
     if holds_index_password(name, extension, path)? {

@@ -242,7 +242,15 @@ mod tests {
 
     #[test]
     fn scripts_that_would_be_taken_for_interpreters_are_known() {
-        for name in ["python", "python3", "python3.13", "python3.13t", "pypy3", "sh", "env"] {
+        for name in [
+            "python",
+            "python3",
+            "python3.13",
+            "python3.13t",
+            "pypy3",
+            "sh",
+            "env",
+        ] {
             assert!(is_interpreter(name), "{name}");
         }
         for name in ["pythonic", "python3-config", "ipython", "sh2", "pip3", "pytest"] {
@@ -260,7 +268,10 @@ mod tests {
             let entries = BTreeMap::from([(name.to_owned(), value.to_owned())]);
             let error = EntryPoints::of_groups(BTreeMap::from([(group.to_owned(), entries)])).unwrap_err();
             let text = error.to_string();
-            assert!(text.contains("has a line break") && !text.contains('\n'), "{text}");
+            assert!(
+                text.contains("has a line break") && !text.contains('\n'),
+                "{text}"
+            );
         }
     }
 

@@ -112,7 +112,9 @@ pub enum Error {
         realm: String,
     },
     /// The registry asks that tokens be fetched where no server outside has any business.
-    #[error("{registry} wants tokens to be fetched at {realm}, which is an address of this machine or its network")]
+    #[error(
+        "{registry} wants tokens to be fetched at {realm}, which is an address of this machine or its network"
+    )]
     InsideRealm {
         /// The registry.
         registry: String,

@@ -57,8 +57,14 @@ mod tests {
         let from = "https://203.0.113.5/v2/a/blobs/uploads/";
         for (to, reason) in [
             ("https://127.0.0.1/u", "an address of this machine or its network"),
-            ("http://localhost:5000/u", "an address of this machine or its network"),
-            ("https://169.254.169.254/u", "an address of this machine or its network"),
+            (
+                "http://localhost:5000/u",
+                "an address of this machine or its network",
+            ),
+            (
+                "https://169.254.169.254/u",
+                "an address of this machine or its network",
+            ),
             ("http://198.51.100.7/u", "without encryption"),
             ("file:///etc/passwd", "is no URL"),
             ("gopher://198.51.100.7/", "is no URL"),
@@ -68,7 +74,10 @@ mod tests {
         }
         let elsewhere = leads(from, "https://me:s3cret@198.51.100.7/bucket?signed=1#x").unwrap();
         assert_eq!(elsewhere.as_str(), "https://198.51.100.7/bucket?signed=1");
-        assert_eq!(leads("http://127.0.0.1:5000/v2/", "/u").unwrap().as_str(), "http://127.0.0.1:5000/u");
+        assert_eq!(
+            leads("http://127.0.0.1:5000/v2/", "/u").unwrap().as_str(),
+            "http://127.0.0.1:5000/u"
+        );
     }
 
     #[test]

@@ -210,10 +210,19 @@ mod tests {
     #[test]
     fn tokens_are_fetched_at_no_address_inside_for_a_registry_outside() {
         let base: Url = "https://203.0.113.5/".parse().unwrap();
-        for realm in ["http://169.254.169.254/latest/?token=x", "https://10.0.0.1/t", "http://localhost:1/"] {
+        for realm in [
+            "http://169.254.169.254/latest/?token=x",
+            "https://10.0.0.1/t",
+            "http://localhost:1/",
+        ] {
             let error = place("r.example", &base, realm).unwrap_err().to_string();
-            assert!(error.starts_with("r.example wants tokens to be fetched at http"), "{error}");
-            assert!(error.ends_with("an address of this machine or its network") && !error.contains("token=x"));
+            assert!(
+                error.starts_with("r.example wants tokens to be fetched at http"),
+                "{error}"
+            );
+            assert!(
+                error.ends_with("an address of this machine or its network") && !error.contains("token=x")
+            );
         }
         assert!(place("r.example", &base, "https://auth.example/token").is_ok());
         let own: Url = "http://127.0.0.1:5000/".parse().unwrap();

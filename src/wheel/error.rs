@@ -86,7 +86,9 @@ pub enum Error {
         path: TreePath,
     },
     /// A program that would be found before the image's own interpreter or shell.
-    #[error("wheel {wheel} has a program of the name of an interpreter: {path} would be started in its place")]
+    #[error(
+        "wheel {wheel} has a program of the name of an interpreter: {path} would be started in its place"
+    )]
     Interpreter {
         /// Which.
         wheel: String,

@@ -213,11 +213,18 @@ fn a_data_scheme_reaches_no_other_package() {
     let directory = tempfile::tempdir().unwrap();
     let write = |made: MadeWheel| open(&made.write(directory.path())).unwrap();
     let one = write(MadeWheel::new("one").file("one/__init__.py", "1"));
-    for (scheme, name) in [("purelib", "two_pure"), ("platlib", "two_plat"), ("data", "two_data")] {
+    for (scheme, name) in [
+        ("purelib", "two_pure"),
+        ("platlib", "two_plat"),
+        ("data", "two_data"),
+    ] {
         let over = write(MadeWheel::new(name).file(&format!("{{data}}/{scheme}/one/__init__.py"), "2"));
         let error = install(&[one.clone(), over], &[]).unwrap_err().to_string();
         let both = error.contains("one-1.0-py3-none-any.whl") && error.contains(name);
-        assert!(both && error.contains("one/__init__.py, with different contents"), "{error}");
+        assert!(
+            both && error.contains("one/__init__.py, with different contents"),
+            "{error}"
+        );
         // Nor what another one is known by, whether that is there or not.
         let path = format!("{{data}}/{scheme}/other-2.0.dist-info/top_level.txt");
         let error = install(&[write(MadeWheel::new("claims").file(&path, "other"))], &[]).unwrap_err();
@@ -225,7 +232,11 @@ fn a_data_scheme_reaches_no_other_package() {
         assert!(error.to_string().contains(expected), "{error}");
     }
     // Nor its own files twice.
-    let twice = write(MadeWheel::new("twice").file("a.py", "1").file("{data}/purelib/a.py", "2"));
+    let twice = write(
+        MadeWheel::new("twice")
+            .file("a.py", "1")
+            .file("{data}/purelib/a.py", "2"),
+    );
     let error = install(&[twice], &[]).unwrap_err().to_string();
     assert!(error.contains("both own a.py"), "{error}");
 }

@@ -20,7 +20,8 @@ impl Build<'_> {
         }
         let more = files.len().saturating_sub(NAMED);
         if more > 0 {
-            self.progress.warn(format!("{more} more files hold what looks like a credential"));
+            self.progress
+                .warn(format!("{more} more files hold what looks like a credential"));
         }
         let variables = self.project.exposed_variables();
         for (name, what) in &variables {

@@ -213,7 +213,12 @@ fn an_identity_token_is_not_sent_on_by_a_redirect() {
         let user = User::new(&[(&server.host, r#"{"identitytoken":"id-s3cret"}"#)]);
         let client = user.client();
         let error = client.manifest_by_tag(&server.repository("a"), "t").unwrap_err();
-        assert!(error.to_string().contains("sends the credentials on to http://127.0.0.1:"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("sends the credentials on to http://127.0.0.1:"),
+            "{error}"
+        );
         assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }
     assert_eq!(other.asked().len(), 0);
@@ -221,10 +226,21 @@ fn an_identity_token_is_not_sent_on_by_a_redirect() {
 
 #[test]
 fn realms_that_are_no_places_for_tokens_are_refused() {
-    for realm in ["", "token", "file:///etc/passwd", "ftp://203.0.113.5/", "https://"] {
+    for realm in [
+        "",
+        "token",
+        "file:///etc/passwd",
+        "ftp://203.0.113.5/",
+        "https://",
+    ] {
         let server = guarded(realm.to_owned(), Arc::new(Mutex::new("none".to_owned())));
-        let error = anonymous().manifest_by_tag(&server.repository("a"), "t").unwrap_err();
-        assert!(error.to_string().contains("the registry names no URL"), "{realm}: {error}");
+        let error = anonymous()
+            .manifest_by_tag(&server.repository("a"), "t")
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("the registry names no URL"),
+            "{realm}: {error}"
+        );
     }
 }
 
