@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::confined::{Confinement, Needs};
+use super::confined::{Needs, confine};
 use super::fetch::Fetched;
 use super::gateway::Gateway;
 use super::indexes::Indexes;
@@ -262,77 +262,6 @@ fn run_build(
     })
 }
 
-/// Puts a build into a sandbox, where there is one. Foreign code gets a cache of uv's for itself: what it leaves there
-/// reaches no other build.
-fn confine(
-    run: &mut Run<'_>,
-    mut needs: Needs,
-    is_own: bool,
-    python: &Path,
-    tools: &Tools<'_>,
-) -> Result<(), Error> {
-    let directory = run.directory.clone();
-    needs.readable.push(run.program.to_owned());
-    needs.readable.extend(prefixes(python, tools)?);
-    for name in [
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-    ] {
-        needs.readable.extend(run.variables.get(name).map(PathBuf::from));
-    }
-    let shared = run.variables.get("UV_CACHE_DIR").map(PathBuf::from);
-    let cache = match shared {
-        Some(shared) if is_own => shared,
-        shared => {
-            let own = directory.join("uv");
-            // Without the network there is nothing but what earlier builds have fetched.
-            match shared.filter(|shared| !needs.network && shared.is_dir()) {
-                Some(shared) => copy_tree(&shared, &own).map_err(|source| read_fault(&shared, source))?,
-                None => fs_err::create_dir_all(&own).map_err(|source| read_fault(&own, source))?,
-            }
-            own
-        }
-    };
-    if is_own {
-        fs_err::create_dir_all(&cache).map_err(|source| read_fault(&cache, source))?;
-        needs.writable.push((cache.clone(), cache.clone()));
-    }
-    if let Some(cargo) = run.variables.get("CARGO_HOME").map(PathBuf::from) {
-        // Its registries' tokens are in it; what is fetched goes into one that is thrown away.
-        let own = directory.join("cargo");
-        fs_err::create_dir_all(&own).map_err(|source| read_fault(&own, source))?;
-        needs.writable.push((own, cargo.clone()));
-        let parts = ["bin", "env", "config", "config.toml"].map(|name| cargo.join(name));
-        let there = parts.into_iter().filter(|part| part.exists());
-        needs.replaced.extend(there.map(|part| (part.clone(), part)));
-    }
-    run.confinement = Confinement::of(&needs, run.program, tools);
-    if run.confinement.is_some() {
-        run.variables
-            .insert("UV_CACHE_DIR".to_owned(), cache.display().to_string());
-    }
-    Ok(())
-}
-
-/// Copies a directory with its links as they are.
-fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs_err::create_dir_all(to)?;
-    for entry in fs_err::read_dir(from)? {
-        let entry = entry?;
-        let (path, target, kind) = (entry.path(), to.join(entry.file_name()), entry.file_type()?);
-        if kind.is_dir() {
-            copy_tree(&path, &target)?;
-        } else if kind.is_symlink() {
-            fs_err::os::unix::fs::symlink(fs_err::read_link(&path)?, target)?;
-        } else if kind.is_file() {
-            fs_err::copy(&path, target)?;
-        }
-    }
-    Ok(())
-}
-
 fn read_fault(path: &Path, source: std::io::Error) -> Error {
     Error::read(path, source)
 }
@@ -428,23 +357,6 @@ impl Host {
             (_, None) => Some("this machine has another C library".to_owned()),
         }
     }
-}
-
-/// Where a Python of this machine is, with its library: a virtual environment lies apart from what it was made from.
-pub(super) fn prefixes(python: &Path, tools: &Tools<'_>) -> Result<Vec<PathBuf>, Error> {
-    const SCRIPT: &str = "import sys; print(sys.prefix, sys.base_prefix, sys.base_exec_prefix, sep='\\n')";
-    let run = Run::new(python, Path::new("/"))
-        .arguments(["-I", "-S", "-c", SCRIPT])
-        .variables(super::process::network_variables(tools.environment));
-    let output = run.output()?;
-    let named = output.stdout.lines().map(PathBuf::from);
-    let parent = |path: &Path| Some(path.parent()?.to_owned());
-    let real = fs_err::canonicalize(python).ok().and_then(|path| parent(&path));
-    let all = named.chain(parent(python)).chain(real);
-    // No prefix but one of its own: `/` or a home would bring all back that is hidden.
-    let home = tools.environment.home();
-    let is_own = |path: &PathBuf| path.iter().count() > 2 && !home.is_some_and(|home| home.starts_with(path));
-    Ok(all.filter(is_own).collect())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {

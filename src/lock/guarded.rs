@@ -32,9 +32,10 @@ pub(super) fn output(
     target: &Target,
     tools: &Tools<'_>,
 ) -> Result<Output, Error> {
-    let trap = match may_be_guarded(&run, request, tools)? {
-        true => trap(&run, tools)?,
-        false => None,
+    let trap = if may_be_guarded(&run, request, tools)? {
+        trap(&run, tools)?
+    } else {
+        None
     };
     let Some(trap) = trap else {
         return run.output();
@@ -135,7 +136,7 @@ fn confined(
         network: true,
         ..Needs::default()
     };
-    needs.readable.extend(super::build::prefixes(&python, tools)?);
+    needs.readable.extend(super::confined::prefixes(&python, tools)?);
     needs.readable.extend(named(&run, request)?);
     let private = PRIVATE.map(|name| request.directory.join(name));
     let private = private.into_iter().filter(|path| path.is_file());

@@ -145,7 +145,7 @@ pub fn first(bytes: &[u8]) -> Option<(usize, &'static str)> {
         (begins && form.fits(&bytes[found.end()..])).then_some((found.start(), *what))
     });
     let (at, what) = found?;
-    let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = bytes[..at].split(|byte| *byte == b'\n').count();
     Some((line, what))
 }
 
@@ -194,7 +194,9 @@ fn holds_body(window: &[u8]) -> bool {
 /// `EXAMPLE`.
 fn is_random(text: &[u8]) -> bool {
     let mut seen = [false; 256];
-    text.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    for byte in text {
+        seen[usize::from(*byte)] = true;
+    }
     let distinct = seen.iter().filter(|seen| **seen).count();
     let repeats = text
         .windows(5)
