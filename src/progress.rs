@@ -1,5 +1,6 @@
 //! Progress: what a build tells its user while it runs. The cli layer decides how it looks.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Something worth telling.
@@ -120,8 +121,37 @@ impl Progress {
     }
 }
 
+/// A text as a terminal may be given it: what others wrote (names of files, words of servers) moves no cursor and sets no
+/// title there. Line ends and tabs stay.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_order = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_order) {
+        return Cow::Borrowed(text);
+    }
+    let parts = text.chars().map(|c| {
+        if is_order(c) {
+            c.escape_debug().to_string()
+        } else {
+            c.to_string()
+        }
+    });
+    Cow::Owned(parts.collect())
+}
+
 impl std::fmt::Debug for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Progress")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_gives_a_terminal_no_orders() {
+        assert!(matches!(printable("a\tb\nü"), Cow::Borrowed(_)));
+        let text = printable("x\u{1b}]0;title\u{7}\r\u{9b}2J");
+        assert_eq!(text, "x\\u{1b}]0;title\\u{7}\\r\\u{9b}2J");
     }
 }

@@ -27,6 +27,7 @@ jq jq
 strace strace
 mmdebstrap mmdebstrap
 busybox busybox
+bwrap bubblewrap
 shellcheck shellcheck
 python3 python3
 LIST

@@ -317,8 +317,10 @@ fn users(files: &Files) -> BTreeMap<String, User> {
     let user = |line: &str| {
         let mut fields = line.split(':');
         let name = fields.next().filter(|n| !n.is_empty())?.to_owned();
-        let uid = fields.nth(1)?.parse().ok()?;
-        let gid = fields.next()?.parse().ok()?;
+        // Kernels and runtimes disagree on larger ones.
+        let id = |text: &str| text.parse().ok().filter(|id: &u32| i32::try_from(*id).is_ok());
+        let uid = id(fields.nth(1)?)?;
+        let gid = id(fields.next()?)?;
         let home = fields.nth(1)?.to_owned();
         Some((name, User { uid, gid, home }))
     };

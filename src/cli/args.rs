@@ -200,7 +200,7 @@ pub struct BuildArgs {
         help_heading = "Base"
     )]
     pub packages: Vec<String>,
-    /// Fail if a native library is missing, instead of warning
+    /// Fail if a native library is missing or a file looks like a credential, instead of warning
     #[arg(long, help_heading = "Dependencies")]
     pub strict: bool,
     /// Leave files of the dependencies out by pattern; can be repeated

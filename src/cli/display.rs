@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{OutputArgs, ProgressMode};
 use crate::environment::Environment;
-use crate::progress::{Event, Progress};
+use crate::progress::{Event, Progress, printable};
 
 /// Whether stderr takes colours: a terminal, `NO_COLOR` unset, `TERM` not `dumb` (no-color.org).
 pub fn takes_colour(environment: &Environment) -> bool {
@@ -37,10 +37,7 @@ pub fn progress(arguments: &OutputArgs, environment: &Environment) -> Progress {
     };
     let secrets = environment.secrets.clone();
     Progress::new(move |event| {
-        screen.show(event.map(|text| match secrets.redacted(&text) {
-            std::borrow::Cow::Borrowed(_) => text,
-            std::borrow::Cow::Owned(redacted) => redacted,
-        }));
+        screen.show(event.map(|text| printable(&secrets.redacted(&text)).into_owned()));
     })
 }
 

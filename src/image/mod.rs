@@ -47,7 +47,7 @@ pub enum Error {
     #[error("malformed digest in an OCI document")]
     Digest(#[from] crate::digest::DigestError),
     /// A user that is neither numeric nor known to the base.
-    #[error("user `{0}` is not in the base's /etc/passwd")]
+    #[error("user `{0}` is not in the base's /etc/passwd, nor numbers below 2147483648")]
     User(String),
     /// The working directory is not an absolute path in normal form.
     #[error("working directory `{0}` is not an absolute path")]
@@ -73,7 +73,7 @@ impl Error {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::User(_) => Some("give a numeric UID or UID:GID".to_owned()),
+            Self::User(_) => Some("give a numeric UID or UID:GID: --user 1000:1000".to_owned()),
             Self::NoRecord => Some("only images that pyoci built can be rebased; build it again".to_owned()),
             Self::Misfit(_) => Some("build the image again on the new base: pyoci build --base".to_owned()),
             _ => None,

@@ -88,14 +88,26 @@ impl UserChoice {
         gid: 65532,
     };
 
-    /// What the base itself asks for, unless that is root.
-    pub fn of_base(base: &Base) -> Option<Self> {
-        let user = base.config.pointer("/config/User")?.as_str()?;
-        let name = user.split(':').next().unwrap_or_default();
-        if matches!(name, "" | "root") || name.parse() == Ok(0) {
-            None
-        } else {
-            user.parse().ok()
+    /// What the base itself asks for, unless that is root. A user that runtimes refuse is an error: an image that runs
+    /// as somebody else than its base is nothing that anybody asked for.
+    pub fn of_base(base: &Base) -> Result<Option<Self>, Error> {
+        let user = match base.config.pointer("/config/User") {
+            None | Some(serde_json::Value::Null) => return Ok(None),
+            Some(user) => user
+                .as_str()
+                .ok_or_else(|| Error::BaseConfig("`User` is no text".to_owned()))?,
+        };
+        let (name, group) = user.split_once(':').map_or((user, None), |(n, g)| (n, Some(g)));
+        if matches!(name, "" | "root") || (name.bytes().all(|b| b == b'0')) {
+            return Ok(None);
+        }
+        match (base.users.get(name), group) {
+            // > user:group, uid:gid, uid:group, user:gid (image-spec config.md); the group of a user's own name is its own.
+            (Some(known), Some(group)) if group == name => Ok(Some(Self::Ids(known.owner()))),
+            (Some(known), Some(group)) if group.bytes().all(|b| b.is_ascii_digit()) => {
+                format!("{}:{group}", known.uid).parse().map(Some)
+            }
+            _ => user.parse().map(Some),
         }
     }
 
@@ -127,5 +139,51 @@ mod tests {
         for bad in ["", "1:", ":1", "+1:1", "4294967296", "2147483648", "a b", "app:1"] {
             assert!(bad.parse::<UserChoice>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_user_of_a_base_stays_unless_it_is_root_and_is_never_replaced_silently() {
+        let choice = |user: serde_json::Value| {
+            let mut base = crate::image::testing::tiny_base();
+            let app = crate::image::base::User {
+                uid: 1000,
+                gid: 50,
+                home: "/srv".to_owned(),
+            };
+            base.users.insert("app".to_owned(), app);
+            base.config["config"]["User"] = user;
+            UserChoice::of_base(&base)?
+                .map(|choice| choice.resolve(&base))
+                .transpose()
+        };
+        for root in ["", "0", "root", "00:5", "root:root"] {
+            assert_eq!(choice(root.into()).unwrap(), None, "{root}");
+        }
+        for (user, uid, gid) in [
+            ("app", 1000, 50),
+            ("app:app", 1000, 50),
+            ("app:7", 1000, 7),
+            ("2147483647:0", 2_147_483_647, 0),
+        ] {
+            assert_eq!(choice(user.into()).unwrap(), Some(Owner { uid, gid }), "{user}");
+        }
+        for bad in [
+            "2147483648",
+            "4294967295",
+            "4294967296:0",
+            "-1",
+            "nobody",
+            "app:staff",
+            "app:4294967295",
+        ] {
+            let error = choice(bad.into()).unwrap_err();
+            assert!(matches!(error, Error::User(_)), "{bad}");
+        }
+        assert!(
+            choice(5.into())
+                .unwrap_err()
+                .to_string()
+                .contains("`User` is no text")
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::confined::{Needs, confine};
 use super::fetch::Fetched;
 use super::gateway::Gateway;
 use super::indexes::Indexes;
@@ -181,11 +182,31 @@ fn run_build(
         fs_err::create_dir(directory).map_err(|source| read_fault(directory, source))?;
     }
     let is_directory = source.is_dir();
+    let mut needs = Needs {
+        hidden: vec![
+            tools.store.root().to_owned(),
+            tools.environment.working_directory.clone(),
+            request.directory.clone(),
+        ],
+        readable: indexes.find_links.iter().map(PathBuf::from).collect(),
+        writable: vec![(scratch.path().to_owned(), scratch.path().to_owned())],
+        network: !request.offline,
+        ..Needs::default()
+    };
     let copied;
     let source = if is_directory {
-        copied = SourceTree::of(source)?.copy(&scratch.path().join("source"))?;
+        let tree = SourceTree::of(source)?;
+        copied = tree.copy(&scratch.path().join("source"))?;
+        needs.hidden.push(tree.top().to_owned());
+        needs.readable.extend(tree.objects());
+        if let Some((config, text)) = tree.settings() {
+            let bare = scratch.path().join("git-config");
+            fs_err::write(&bare, text).map_err(|source| read_fault(&bare, source))?;
+            needs.replaced.push((bare, config));
+        }
         &copied
     } else {
+        needs.readable.push(source.to_owned());
         source
     };
     let gateway = Gateway::open(&indexes, tools.http)?;
@@ -212,6 +233,7 @@ fn run_build(
         value.push_str(comma);
         value.push_str("127.0.0.1");
     }
+    confine(&mut run, needs, is_own, &python, tools)?;
     let output = run.output()?;
     drop(gateway);
     if !output.success {

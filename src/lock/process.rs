@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Error;
+use super::confined::Confinement;
 use crate::environment::Environment;
 
 /// A program to run: nothing of the user's environment reaches it but what is named here.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Run<'a> {
     pub program: &'a Path,
     pub arguments: Vec<OsString>,
@@ -18,6 +19,8 @@ pub(super) struct Run<'a> {
     pub directory: PathBuf,
     /// What it reads from its standard input.
     pub input: String,
+    /// The sandbox in which it runs.
+    pub confinement: Option<Confinement>,
 }
 
 /// What a program left.
@@ -36,6 +39,7 @@ impl<'a> Run<'a> {
             variables: BTreeMap::new(),
             directory: directory.to_owned(),
             input: String::new(),
+            confinement: None,
         }
     }
 
@@ -55,7 +59,15 @@ impl<'a> Run<'a> {
             program: self.program.display().to_string(),
             source,
         };
-        let mut child = Command::new(self.program)
+        let mut command = match &self.confinement {
+            Some(sandbox) => {
+                let mut command = Command::new(&sandbox.program);
+                command.args(&sandbox.arguments).arg("--").arg(self.program);
+                command
+            }
+            None => Command::new(self.program),
+        };
+        let mut child = command
             .args(&self.arguments)
             .env_clear()
             .envs(&self.variables)

@@ -295,7 +295,11 @@ impl Reader<'_> {
             Some(name) => name.get_ref().clone(),
             None => file_name(&location).unwrap_or_default(),
         };
-        if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
+        if name.is_empty()
+            || name.contains(['/', '\\'])
+            || name.contains(char::is_control)
+            || name.starts_with('.')
+        {
             let problem = format!("`{}` is not a file name", name.escape_debug());
             return Err(self.text.fault(at, problem));
         }

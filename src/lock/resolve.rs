@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::guarded;
 use super::indexes::Indexes;
 use super::inputs;
 use super::messages;
@@ -182,7 +183,7 @@ fn ask(
         run = run.arguments(script.for_uv(scratch.path())?);
     }
     run.input = request.inline.join("\n");
-    let output = run.output()?;
+    let output = guarded::output(run, uv, request, target, tools)?;
     for warning in messages::warnings(&output.stderr) {
         tools.progress.detail(warning);
     }

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::Error;
-use super::process::{Run, network_variables, pick};
+use super::process::{Run, network_variables, pick, without_users};
 use crate::digest::{Digest, Hasher};
 use crate::tools::Tools;
 
@@ -148,6 +148,33 @@ impl SourceTree {
             copy_git(&git, &to.join(below)).map_err(|source| Error::read(&git, source))?;
         }
         Ok(to.join(&self.below))
+    }
+
+    /// The directory above all that counts.
+    pub fn top(&self) -> &Path {
+        &self.top
+    }
+
+    /// What a copy leads to instead of having it: the objects of its repository, and the repository of a work tree.
+    pub fn objects(&self) -> Vec<PathBuf> {
+        let git = self.parts[0].join(".git");
+        match fs_err::read_to_string(&git) {
+            Ok(text) => work_tree_of(&git, &text)
+                .ancestors()
+                .take(3)
+                .map(Path::to_owned)
+                .collect(),
+            Err(_) => vec![git.join("objects")],
+        }
+    }
+
+    /// The settings of the repository of a work tree, which are read where they are, and what is to be read instead.
+    pub fn settings(&self) -> Option<(PathBuf, String)> {
+        let git = self.parts[0].join(".git");
+        let text = fs_err::read_to_string(&git).ok()?;
+        let path = work_tree_of(&git, &text).ancestors().nth(2)?.join("config");
+        let config = fs_err::read(&path).ok()?;
+        Some((path, without_credentials(&String::from_utf8_lossy(&config))))
     }
 
     /// All that counts, by its path below the top.
@@ -291,9 +318,7 @@ fn git_state(directory: &Path, tools: &Tools<'_>) -> Result<String, Error> {
 fn copy_git(from: &Path, to: &Path) -> std::io::Result<()> {
     if from.is_file() {
         // A work tree or submodule: `gitdir: PATH`, relative to where it is.
-        let text = fs_err::read_to_string(from)?;
-        let path = text.strip_prefix("gitdir:").unwrap_or(&text).trim();
-        let directory = from.parent().unwrap_or(from).join(path);
+        let directory = work_tree_of(from, &fs_err::read_to_string(from)?);
         return fs_err::write(to, format!("gitdir: {}\n", directory.display()));
     }
     fs_err::create_dir_all(to)?;
@@ -305,11 +330,42 @@ fn copy_git(from: &Path, to: &Path) -> std::io::Result<()> {
             fs_err::os::unix::fs::symlink(&path, target)?;
         } else if kind.is_dir() {
             copy_git(&path, &target)?;
+        } else if kind.is_file() && entry.file_name() == "config" {
+            let text = String::from_utf8_lossy(&fs_err::read(&path)?).into_owned();
+            fs_err::write(target, without_credentials(&text))?;
         } else if kind.is_file() && path.extension().is_none_or(|extension| extension != "lock") {
             fs_err::copy(&path, target)?;
         }
     }
     Ok(())
+}
+
+/// The directory that a `.git` file names.
+fn work_tree_of(file: &Path, text: &str) -> PathBuf {
+    let path = text.strip_prefix("gitdir:").unwrap_or(text).trim();
+    file.parent().unwrap_or(file).join(path)
+}
+
+/// A `config` of git's without the passwords in its URLs and the headers that checkouts of CI services leave there: what
+/// is built reads it.
+fn without_credentials(config: &str) -> String {
+    let is_kept = |line: &&str| {
+        let name = line
+            .split('=')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        !["extraheader", "helper", "cookiefile", "sslkey"].contains(&&*name)
+    };
+    config
+        .lines()
+        .filter(is_kept)
+        .fold(String::new(), |mut text, line| {
+            text.push_str(&without_users(line));
+            text.push('\n');
+            text
+        })
 }
 
 #[cfg(test)]
@@ -381,6 +437,31 @@ mod tests {
         );
         assert_eq!(fs_err::read_to_string(copy.join("link")).unwrap(), "read");
         assert!(copy.join("own").is_symlink() && copy.join("own").exists());
+    }
+
+    #[test]
+    fn a_copy_of_a_repository_has_no_credentials() {
+        let config = "[remote \"origin\"]\n\turl = https://me:t0ken@host/r.git\n[http \"https://host/\"]\n\
+            \textraheader = AUTHORIZATION: basic s3cret\n[core]\n\tbare = false\n";
+        let files = [
+            ("pyproject.toml", "requires = ['setuptools_scm']"),
+            (".git/HEAD", "ref: refs/heads/main\n"),
+            (".git/config", config),
+            (".git/modules/m/config", config),
+        ];
+        let out = tempfile::tempdir().unwrap();
+        let copy = Project::with(&files)
+            .tree(".")
+            .copy(&out.path().join("source"))
+            .unwrap();
+        for file in [".git/config", ".git/modules/m/config"] {
+            let text = fs_err::read_to_string(copy.join(file)).unwrap();
+            assert!(
+                text.contains("url = https://host/r.git") && text.contains("bare = false"),
+                "{text}"
+            );
+            assert!(!text.contains("t0ken") && !text.contains("s3cret"), "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::StaticMetadata;
 use super::error::Error;
 use super::runtime::{APP, BIN, SITE};
 use crate::paths::TreePath;
+use crate::python::entry_points::is_interpreter;
 use crate::python::{EntryPoints, PackageName, Target};
 use crate::tree::{Content, Entry, Tree};
 use crate::wheel::{self, INSTALLER, InstallOptions, Row, Wheel, row_of, write_record};
@@ -79,6 +80,9 @@ fn install_static(
     let directory = format!("{}-{}.dist-info", metadata.name.escaped(), metadata.version);
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     for script in metadata.entry_points.scripts() {
+        if is_interpreter(&script.name) {
+            return Err(Error::Interpreter(script.name.clone()));
+        }
         let content = wheel::script(&target.interpreter, script);
         rows.insert(format!("../bin/{}", script.name), row_of(&content));
         let at = path(&format!("{}/{}", in_app(BIN), script.name))?;

@@ -174,6 +174,11 @@ pub enum Error {
     /// A directory of `pythonpath` that the project does not have.
     #[error("pythonpath: the project has no directory `{0}`, or it is left out")]
     NoDirectory(String),
+    /// A script of the project that would be taken for an interpreter.
+    #[error(
+        "the project has a script `{0}`: it would be started in the place of the interpreter of that name"
+    )]
+    Interpreter(String),
     /// Nothing tells how the project starts.
     #[error("cannot tell how {name} starts")]
     NoStart {
@@ -234,6 +239,7 @@ impl Error {
                 }
                 Some(hint)
             }
+            Self::Interpreter(_) => Some("give it another name in [project.scripts]".into()),
             Self::Wheel(error) => error.hint(),
             _ => None,
         }

@@ -31,8 +31,27 @@ const ENV_EXAMPLES: [&str; 7] = [
     "example", "sample", "template", "dist", "defaults", "tmpl", "skel",
 ];
 
+/// Directories and files in which people and tools keep their credentials: left out unless a rule of the project takes
+/// them, and the user is told.
+const PRIVATE: [&str; 12] = [
+    ".ssh",
+    ".aws",
+    ".azure",
+    ".gcloud",
+    ".gnupg",
+    ".kube",
+    ".docker",
+    ".dockercfg",
+    ".npmrc",
+    ".yarnrc.yml",
+    ".pgpass",
+    ".vault-token",
+];
+/// Endings of files that are nothing but private keys.
+const KEY_STORES: [&str; 5] = ["p12", "pfx", "jks", "ppk", "kdbx"];
+
 /// Directories (and files) of tools: left out unless a rule of the project takes them.
-const LEFTOVERS: [&str; 33] = [
+const LEFTOVERS: [&str; 29] = [
     "__pycache__",
     ".mypy_cache",
     ".pytest_cache",
@@ -58,10 +77,6 @@ const LEFTOVERS: [&str; 33] = [
     ".gitmodules",
     ".dockerignore",
     ".containerignore",
-    ".docker",
-    ".ssh",
-    ".aws",
-    ".gnupg",
     ".terraform",
     ".direnv",
     "__pypackages__",
@@ -223,6 +238,10 @@ impl IgnoreRules {
 
     /// What nobody has said anything about: left out if it looks like what tools leave behind.
     fn leftover(&self, name: &str, candidate: Candidate<'_>) -> Result<Verdict, Error> {
+        // Streamlit's: it is given to the container where that runs.
+        if candidate.relative.ends_with(".streamlit/secrets.toml") {
+            return Ok(Verdict::Never(Reason::Secret));
+        }
         let reason = if candidate.directory {
             self.leftover_directory(name, candidate)
         } else {
@@ -241,6 +260,9 @@ impl IgnoreRules {
         let has = |file: &str| candidate.path.join(file).exists();
         let is_package = has("__init__.py");
         let top = candidate.path.parent() == Some(&self.root);
+        if PRIVATE.contains(&name) {
+            return Some(Reason::Secret);
+        }
         if LEFTOVERS.contains(&name)
             || has("pyvenv.cfg")
             || has("conda-meta")
@@ -282,8 +304,20 @@ fn leftover_file(name: &str, path: &Path) -> Result<Option<Reason>, Error> {
     {
         return Ok(Some(Reason::Clutter));
     }
-    let key_name = ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519"].contains(&name);
-    if key_name || (["pem", "key"].contains(&extension) && holds_private_key(path)?) {
+    let key_name = [
+        "id_rsa",
+        "id_dsa",
+        "id_ecdsa",
+        "id_ed25519",
+        "id_ecdsa_sk",
+        "id_ed25519_sk",
+    ]
+    .contains(&name);
+    if PRIVATE.contains(&name)
+        || KEY_STORES.contains(&extension)
+        || key_name
+        || (["pem", "key"].contains(&extension) && holds_private_key(path)?)
+    {
         return Ok(Some(Reason::Secret));
     }
     if holds_index_password(name, extension, path)? {

@@ -13,7 +13,18 @@ impl Project {
     pub fn labels(&self, distribution: Option<&Distribution>) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();
         let mut add = |name: &str, value: Option<String>| {
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
+            // Whoever shows a label shows a line, and passes no orders to a terminal.
+            let line = |value: String| {
+                value
+                    .split(char::is_control)
+                    .map(str::trim)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            if let Some(value) = value
+                .map(|value| line(value).trim().to_owned())
+                .filter(|value| !value.is_empty())
+            {
                 labels.insert(format!("org.opencontainers.image.{name}"), value);
             }
         };

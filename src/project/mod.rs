@@ -8,6 +8,7 @@ mod distribution;
 mod docker_ignore;
 mod document;
 mod error;
+mod exposed;
 mod files;
 mod ignore_rules;
 mod labels;
@@ -29,6 +30,7 @@ pub use discovery::{RequirementSource, Requirements};
 pub use distribution::Distribution;
 pub use document::{Document, Node, Table, Value};
 pub use error::{Error, Place};
+pub use exposed::Exposed;
 pub use files::Files;
 pub use packaging::Packaging;
 pub use python_preference::{PythonPreference, RequiresPython};
@@ -39,7 +41,11 @@ pub use static_metadata::StaticMetadata;
 
 use crate::progress::Progress;
 use crate::python::Target;
+use crate::tree::Tree;
 use ignore_rules::IgnoreRules;
+
+/// Where a tree has the project's files.
+const APP_PREFIX: &str = "app/";
 
 /// A Python project in a directory.
 #[derive(Clone, Debug)]
@@ -165,6 +171,32 @@ impl Project {
             progress.warn(format!("{name} is no file, directory or link: left out"));
         }
         Ok(files)
+    }
+}
+
+impl Project {
+    /// What looks like a credential in the files of the app's tree; paths count from the project's directory. What
+    /// `include` names is taken on purpose: it is not told.
+    pub fn exposed(&self, app: &Tree) -> Result<Vec<Exposed>, Error> {
+        let mut found = Vec::new();
+        let kept = ignore_rules::patterns(&self.root, &self.settings.include, "include")?;
+        for exposed in exposed::exposed(app) {
+            let path = exposed.path.strip_prefix(APP_PREFIX).unwrap_or(&exposed.path);
+            let is_kept = kept.matched_path_or_any_parents(path, false).is_ignore();
+            if !is_kept {
+                let path = path.to_owned();
+                found.push(Exposed { path, ..exposed });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The variables that the settings give to the image whose values look like credentials, and what they look like.
+    pub fn exposed_variables(&self) -> Vec<(&str, &'static str)> {
+        let variables = self.settings.env.iter();
+        variables
+            .filter_map(|(name, value)| Some((name.as_str(), exposed::first(value.as_bytes())?.1)))
+            .collect()
     }
 }
 

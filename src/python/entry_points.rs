@@ -49,6 +49,9 @@ pub enum EntryPointError {
     /// A script's name that is empty or could not be a file name.
     #[error("script name `{}` is not a file name", .0.escape_debug())]
     Name(String),
+    /// A group or name that could not be written on a line of its own.
+    #[error("entry point `{}` has a line break", .0.escape_debug())]
+    LineBreak(String),
     /// A script that does not name a callable object.
     #[error("script `{name}`: `{}` is not of the form `module:object`", .reference.escape_debug())]
     Reference {
@@ -82,6 +85,14 @@ impl EntryPoints {
 
     /// Entry points from `group -> name -> reference`, as `[project.scripts]` and its neighbours give them.
     pub fn of_groups(groups: BTreeMap<String, BTreeMap<String, String>>) -> Result<Self, EntryPointError> {
+        // What TOML may hold would be further lines of entry_points.txt, which nothing has checked.
+        let texts = groups.iter().flat_map(|(group, entries)| {
+            let entries = entries.iter().flat_map(|(name, value)| [name, value]);
+            [group].into_iter().chain(entries)
+        });
+        if let Some(broken) = texts.into_iter().find(|text| text.contains(['\n', '\r'])) {
+            return Err(EntryPointError::LineBreak(broken.clone()));
+        }
         let scripts = |group: &str| {
             let entries = groups.get(group).into_iter().flatten();
             entries
@@ -165,6 +176,19 @@ impl FromStr for EntryPoints {
     }
 }
 
+/// Whether a script of that name would be taken for an interpreter by whatever looks for one on `PATH`: an image and its
+/// entrypoint start `python3`, scripts start with `#!/usr/bin/env python3`, and packages call `sh`.
+pub fn is_interpreter(name: &str) -> bool {
+    let is_version = |text: &str| {
+        let text = text.strip_suffix('t').unwrap_or(text);
+        text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+    };
+    ["python", "pypy"]
+        .iter()
+        .any(|stem| name.strip_prefix(stem).is_some_and(is_version))
+        || ["sh", "ash", "bash", "dash", "busybox", "env"].contains(&name)
+}
+
 /// Whether the text is one or more Python identifiers separated by `.`: safe to write into an import statement.
 fn is_dotted_identifier(text: &str) -> bool {
     text.split('.').all(|part| {
@@ -214,6 +238,41 @@ mod tests {
             );
         }
         assert!(EntryPoint::new("a\nb", "m:f").is_err());
+    }
+
+    #[test]
+    fn scripts_that_would_be_taken_for_interpreters_are_known() {
+        for name in [
+            "python",
+            "python3",
+            "python3.13",
+            "python3.13t",
+            "pypy3",
+            "sh",
+            "env",
+        ] {
+            assert!(is_interpreter(name), "{name}");
+        }
+        for name in ["pythonic", "python3-config", "ipython", "sh2", "pip3", "pytest"] {
+            assert!(!is_interpreter(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_project_adds_lines_to_entry_points_txt() {
+        for (group, name, value) in [
+            ("g]\n[console_scripts", "a", "m:f"),
+            ("g", "a\nb", "m:f"),
+            ("g", "a", "m:f\n[console_scripts]\nsh = m:f"),
+        ] {
+            let entries = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            let error = EntryPoints::of_groups(BTreeMap::from([(group.to_owned(), entries)])).unwrap_err();
+            let text = error.to_string();
+            assert!(
+                text.contains("has a line break") && !text.contains('\n'),
+                "{text}"
+            );
+        }
     }
 
     #[test]

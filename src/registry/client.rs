@@ -241,6 +241,10 @@ impl Client {
             let Some(next) = next(&at, &response, &request.method)? else {
                 return Ok(Answer::new(at, response));
             };
+            if request.confidential && next.origin() != request.url.origin() {
+                let answer = Answer::new(at, response);
+                return Err(answer.malformed(format!("it sends the credentials on to {}", shown(&next))));
+            }
             seen.push(at);
             if seen.contains(&next) {
                 break;

@@ -111,6 +111,16 @@ pub enum Error {
         /// Where tokens are.
         realm: String,
     },
+    /// The registry asks that tokens be fetched where no server outside has any business.
+    #[error(
+        "{registry} wants tokens to be fetched at {realm}, which is an address of this machine or its network"
+    )]
+    InsideRealm {
+        /// The registry.
+        registry: String,
+        /// Where tokens are said to be.
+        realm: String,
+    },
     /// A token could not be had.
     #[error("no token could be had from {realm}: {what}")]
     Token {

@@ -5,7 +5,7 @@ use url::Url;
 use super::Error;
 use super::request::Answer;
 use crate::digest::Digest;
-use crate::http::is_loopback;
+use crate::http::{is_loopback, leads_inside};
 
 /// > The <location> URL MAY be absolute … or relative. … the client SHOULD NOT assume any particular format.
 ///
@@ -20,6 +20,10 @@ pub(super) fn location(answer: &Answer) -> Result<Url, Error> {
         .ok_or_else(|| answer.malformed("the place where the upload goes on is no URL"))?;
     if answer.url.scheme() == "https" && url.scheme() == "http" && !is_loopback(&url) {
         return Err(answer.malformed("the upload would go on without encryption"));
+    }
+    if leads_inside(&answer.url, &url) {
+        let what = "the upload would go on at an address of this machine or its network";
+        return Err(answer.malformed(what));
     }
     let _ = url.set_username("");
     let _ = url.set_password(None);
@@ -41,6 +45,40 @@ pub(super) fn with_digest(location: &Url, digest: &Digest) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn leads(from: &str, to: &str) -> Result<Url, Error> {
+        let response = ureq::http::Response::builder().header("location", to);
+        let response = response.body(ureq::Body::builder().data("")).unwrap();
+        location(&Answer::new(from.parse().unwrap(), response))
+    }
+
+    #[test]
+    fn an_upload_goes_on_elsewhere_but_neither_inside_nor_in_the_clear() {
+        let from = "https://203.0.113.5/v2/a/blobs/uploads/";
+        for (to, reason) in [
+            ("https://127.0.0.1/u", "an address of this machine or its network"),
+            (
+                "http://localhost:5000/u",
+                "an address of this machine or its network",
+            ),
+            (
+                "https://169.254.169.254/u",
+                "an address of this machine or its network",
+            ),
+            ("http://198.51.100.7/u", "without encryption"),
+            ("file:///etc/passwd", "is no URL"),
+            ("gopher://198.51.100.7/", "is no URL"),
+        ] {
+            let error = leads(from, to).unwrap_err().to_string();
+            assert!(error.contains(reason), "{to}: {error}");
+        }
+        let elsewhere = leads(from, "https://me:s3cret@198.51.100.7/bucket?signed=1#x").unwrap();
+        assert_eq!(elsewhere.as_str(), "https://198.51.100.7/bucket?signed=1");
+        assert_eq!(
+            leads("http://127.0.0.1:5000/v2/", "/u").unwrap().as_str(),
+            "http://127.0.0.1:5000/u"
+        );
+    }
 
     #[test]
     fn the_query_is_kept_as_it_is() {

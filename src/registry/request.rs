@@ -41,6 +41,8 @@ pub(super) struct Request<'a> {
     pub headers: Vec<(&'static str, String)>,
     pub body: Body<'a>,
     pub scope: &'a Scope,
+    /// Whether the body is a credential: no redirect takes it to another server.
+    pub confidential: bool,
 }
 
 impl<'a> Request<'a> {
@@ -53,6 +55,7 @@ impl<'a> Request<'a> {
             headers: Vec::new(),
             body: if bodiless { Body::None } else { Body::Bytes(b"") },
             scope,
+            confidential: false,
         }
     }
 
@@ -65,6 +68,12 @@ impl<'a> Request<'a> {
     /// Sets the body.
     pub fn body(mut self, body: Body<'a>) -> Self {
         self.body = body;
+        self
+    }
+
+    /// Marks the body as a credential.
+    pub fn confidential(mut self) -> Self {
+        self.confidential = true;
         self
     }
 }
@@ -252,6 +261,10 @@ pub(super) fn next(
     }
     http::redirect(at, status, response.headers()).map_err(|error| match error {
         http::Error::Downgrade { url, to } => Error::Http(http::Error::Downgrade {
+            url: without_query(url),
+            to: without_query(to),
+        }),
+        http::Error::Inside { url, to } => Error::Http(http::Error::Inside {
             url: without_query(url),
             to: without_query(to),
         }),

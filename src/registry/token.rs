@@ -14,7 +14,7 @@ use super::error::shown;
 use super::request::{Body, Request, Tries};
 use super::scope::Scope;
 use super::{Client, Credential, Error};
-use crate::http::is_loopback;
+use crate::http::{is_loopback, leads_inside};
 
 /// > expires_in: (Optional) … If omitted, this defaults to 60 seconds.
 const LIFE: u64 = 60;
@@ -87,14 +87,11 @@ impl fmt::Debug for Tokens {
 }
 
 fn fetch(client: &Client, endpoint: &Endpoint, wish: &Wish) -> Result<(String, Duration), Error> {
+    let realm = place(&endpoint.registry, &endpoint.base, wish.realm)?;
     let fault = |what: &str| Error::Token {
-        realm: Url::parse(wish.realm).map_or_else(|_| endpoint.registry.clone(), |u| shown(&u)),
+        realm: shown(&realm),
         what: what.to_owned(),
     };
-    let realm = Url::parse(wish.realm)
-        .ok()
-        .filter(|u| matches!(u.scheme(), "https" | "http") && u.has_host());
-    let realm = realm.ok_or_else(|| fault("the registry names no URL"))?;
     let credential = client.credential(endpoint, wish.scope)?;
     if credential.is_some() && !may_see_credentials(endpoint, &realm) {
         return Err(Error::Realm {
@@ -115,7 +112,8 @@ fn fetch(client: &Client, endpoint: &Endpoint, wish: &Wish) -> Result<(String, D
             form = refresh_form(token, wish.service, &scopes);
             let request = Request::new(Method::POST, realm.clone(), &nothing)
                 .header("content-type", "application/x-www-form-urlencoded")
-                .body(Body::Bytes(form.as_bytes()));
+                .body(Body::Bytes(form.as_bytes()))
+                .confidential();
             (request, None)
         }
         other => {
@@ -168,6 +166,24 @@ fn fetch(client: &Client, endpoint: &Endpoint, wish: &Wish) -> Result<(String, D
     ))
 }
 
+/// Where tokens are, as a registry at `base` says it.
+fn place(registry: &str, base: &Url, realm: &str) -> Result<Url, Error> {
+    let url = Url::parse(realm)
+        .ok()
+        .filter(|u| matches!(u.scheme(), "https" | "http") && u.has_host());
+    let url = url.ok_or_else(|| Error::Token {
+        realm: registry.to_owned(),
+        what: "the registry names no URL".to_owned(),
+    })?;
+    if leads_inside(base, &url) {
+        return Err(Error::InsideRealm {
+            registry: registry.to_owned(),
+            realm: shown(&url),
+        });
+    }
+    Ok(url)
+}
+
 /// Tokens are had elsewhere with https (that is how Docker Hub works); without, only on the host of a registry that is
 /// itself asked without encryption, or where both are this machine.
 fn may_see_credentials(endpoint: &Endpoint, realm: &Url) -> bool {
@@ -185,4 +201,31 @@ fn refresh_form(token: &str, service: Option<&str>, scopes: &[String]) -> String
     form.append_pair("scope", &scopes.join(" "));
     form.append_pair("refresh_token", token);
     form.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_fetched_at_no_address_inside_for_a_registry_outside() {
+        let base: Url = "https://203.0.113.5/".parse().unwrap();
+        for realm in [
+            "http://169.254.169.254/latest/?token=x",
+            "https://10.0.0.1/t",
+            "http://localhost:1/",
+        ] {
+            let error = place("r.example", &base, realm).unwrap_err().to_string();
+            assert!(
+                error.starts_with("r.example wants tokens to be fetched at http"),
+                "{error}"
+            );
+            assert!(
+                error.ends_with("an address of this machine or its network") && !error.contains("token=x")
+            );
+        }
+        assert!(place("r.example", &base, "https://auth.example/token").is_ok());
+        let own: Url = "http://127.0.0.1:5000/".parse().unwrap();
+        assert!(place("127.0.0.1:5000", &own, "http://localhost:5001/token").is_ok());
+    }
 }

@@ -85,6 +85,24 @@ pub enum Error {
         /// The file.
         path: TreePath,
     },
+    /// A program that would be found before the image's own interpreter or shell.
+    #[error(
+        "wheel {wheel} has a program of the name of an interpreter: {path} would be started in its place"
+    )]
+    Interpreter {
+        /// Which.
+        wheel: String,
+        /// The program, relative to the prefix.
+        path: TreePath,
+    },
+    /// A file among those by which another distribution is known.
+    #[error("wheel {wheel} has a file of another distribution: {path}")]
+    Foreign {
+        /// Which.
+        wheel: String,
+        /// The file, relative to the prefix.
+        path: TreePath,
+    },
     /// A path that is not possible in the image.
     #[error("wheel {wheel} has a file that cannot be placed")]
     Path {
@@ -130,6 +148,9 @@ impl Error {
                 "the file is damaged or badly made: try another version, or tell the package's maintainers"
                     .into(),
             ),
+            Self::Interpreter { path, .. } | Self::Foreign { path, .. } => Some(format!(
+                "if you trust the package and do not need the file, leave it out: `[tool.pyoci] exclude = [\"{path}\"]`"
+            )),
             Self::Editable { .. } => Some(
                 "require the project's directory, or a wheel of it that is not editable (`pip wheel PATH`)"
                     .into(),

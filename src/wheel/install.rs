@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use super::record::{self, Row};
 use super::{Error, MAX_TEXT, Wheel, local, scheme, script, zip};
 use crate::paths::TreePath;
+use crate::python::entry_points::is_interpreter;
 use crate::python::{PackageName, Target};
 use crate::tree::{Content, Entry, Tree, TreeError};
 
@@ -269,9 +270,25 @@ impl Installing<'_> {
             self.excluded.1 += entry.content().map_or(0, Content::size);
             return entry.content().map_or(Ok(()), |content| self.check(content));
         }
+        self.check_place(&path)?;
         self.rows.insert(path.to_string(), row);
         self.files.push((path, entry));
         Ok(())
+    }
+
+    /// Refuses what a wheel has no business to put there: pip takes it, and then runs the wheel's own `python3` for
+    /// everybody's.
+    fn check_place(&self, path: &TreePath) -> Result<(), Error> {
+        let wheel = || self.wheel.filename().to_string();
+        let path = path.clone();
+        match path.as_str().split_once('/') {
+            Some(("bin", name)) if is_interpreter(name) => Err(Error::Interpreter { wheel: wheel(), path }),
+            // `.data/purelib` would bring them past the check of the wheel's own directories.
+            Some((top, _)) if top.ends_with(".dist-info") && top != self.wheel.dist_info.as_str() => {
+                Err(Error::Foreign { wheel: wheel(), path })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads content that is not installed: the whole wheel must be right. What is installed is checked when it is read.

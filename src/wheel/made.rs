@@ -70,7 +70,8 @@ impl MadeWheel {
             let other_info = self
                 .files
                 .iter()
-                .any(|(p, ..)| p.contains(".dist-info/") && !p.starts_with(&ours));
+                .filter_map(|(p, ..)| p.split('/').next())
+                .any(|top| top.ends_with(".dist-info") && top != ours);
             if !other_info && !self.files.iter().any(|(p, ..)| *p == path) {
                 self.files.push((path, content.into_bytes(), 0o100_644));
             }

@@ -185,6 +185,78 @@ fn an_entry_point_or_data_file_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
+fn a_program_of_the_name_of_an_interpreter_is_refused_wherever_it_comes_from() {
+    let points = |name: &str| format!("[console_scripts]\n{name} = demo:main\n");
+    for name in ["python3", "python3.13", "python", "sh", "env"] {
+        for made in [
+            MadeWheel::new("demo").file("{info}/entry_points.txt", &points(name)),
+            MadeWheel::new("demo").file(&format!("{{data}}/scripts/{name}"), "#!/bin/sh\n"),
+            MadeWheel::new("demo").file(&format!("{{data}}/scripts/{name}"), "#!python\n"),
+            MadeWheel::new("demo").file(&format!("{{data}}/data/bin/{name}"), "\u{7f}ELF"),
+            MadeWheel::new("demo").file(&format!("{{data}}/purelib/bin/{name}"), ""),
+            MadeWheel::new("demo").file(&format!("bin/{name}"), ""),
+        ] {
+            let wheel = opened(made).unwrap();
+            let error = install(std::slice::from_ref(&wheel), &[]).unwrap_err();
+            let expected = format!("bin/{name} would be started in its place");
+            assert!(error.to_string().contains(&expected), "{error}");
+            let path = format!("bin/{name}");
+            assert!(error.hint().unwrap().contains(&path), "{:?}", error.hint());
+            let installed = install(&[wheel], &[&path]).unwrap();
+            assert!(installed.tree.get(&format!("deps/{path}")).is_none());
+        }
+    }
+}
+
+#[test]
+fn a_data_scheme_reaches_no_other_package() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |made: MadeWheel| open(&made.write(directory.path())).unwrap();
+    let one = write(MadeWheel::new("one").file("one/__init__.py", "1"));
+    for (scheme, name) in [
+        ("purelib", "two_pure"),
+        ("platlib", "two_plat"),
+        ("data", "two_data"),
+    ] {
+        let over = write(MadeWheel::new(name).file(&format!("{{data}}/{scheme}/one/__init__.py"), "2"));
+        let error = install(&[one.clone(), over], &[]).unwrap_err().to_string();
+        let both = error.contains("one-1.0-py3-none-any.whl") && error.contains(name);
+        assert!(
+            both && error.contains("one/__init__.py, with different contents"),
+            "{error}"
+        );
+        // Nor what another one is known by, whether that is there or not.
+        let path = format!("{{data}}/{scheme}/other-2.0.dist-info/top_level.txt");
+        let error = install(&[write(MadeWheel::new("claims").file(&path, "other"))], &[]).unwrap_err();
+        let expected = "has a file of another distribution: other-2.0.dist-info/top_level.txt";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    // Nor its own files twice.
+    let twice = write(
+        MadeWheel::new("twice")
+            .file("a.py", "1")
+            .file("{data}/purelib/a.py", "2"),
+    );
+    let error = install(&[twice], &[]).unwrap_err().to_string();
+    assert!(error.contains("both own a.py"), "{error}");
+}
+
+#[test]
+fn a_data_scheme_leads_nowhere_else() {
+    for path in [
+        "{data}/data/../../etc/passwd",
+        "{data}/data//etc/passwd",
+        "{data}/scripts/../../x",
+        "{data}/purelib/./x",
+        "/etc/passwd",
+    ] {
+        let refused = opened(MadeWheel::new("demo").file(path, "")).and_then(|wheel| install(&[wheel], &[]));
+        let error = words(&refused.map(|_| ()).expect_err(path));
+        assert!(error.contains("demo-1.0-py3-none-any.whl"), "{path}: {error}");
+    }
+}
+
+#[test]
 fn two_wheels_may_share_a_file_only_if_it_is_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let wheel = |name, content| {
@@ -283,11 +355,11 @@ fn record_names_what_is_installed_where_it_is() {
 fn scripts_can_always_be_executed() {
     let made = MadeWheel::new("demo")
         .file("{data}/scripts/tool", "#!/bin/sh\n")
-        .file("{data}/scripts/python", "#!python\n")
+        .file("{data}/scripts/fixed", "#!python\n")
         .file("demo.sh", "#!/bin/sh\n");
     let installed = install(&[opened(made).unwrap()], &[]).unwrap();
     let bits = |path: &str| installed.tree.get(path).unwrap().mode;
-    assert_eq!((bits("deps/bin/tool"), bits("deps/bin/python")), (0o755, 0o755));
+    assert_eq!((bits("deps/bin/tool"), bits("deps/bin/fixed")), (0o755, 0o755));
     assert_eq!((bits("deps/demo.sh"), bits("deps/bin")), (0o644, 0o755));
 }
 

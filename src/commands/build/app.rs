@@ -109,7 +109,9 @@ impl Build<'_> {
             runtime: Runtime::Image,
         };
         let tree = self.project.tree(files, distribution, start, options)?;
-        let tree = over_base(tree.with_small_files_read(HELD)?, base)?;
+        let tree = tree.with_small_files_read(HELD)?;
+        self.check_exposed(&tree)?;
+        let tree = over_base(tree, base)?;
         let (tree, data) = self.data(tree)?;
         let count = tree.iter().filter(|(_, entry)| entry.content().is_some()).count();
         let key = self.layer_key("app", &tree.digest()?.to_string());

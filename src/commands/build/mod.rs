@@ -5,6 +5,7 @@ pub mod bundle;
 mod compile;
 pub(super) mod data;
 mod dependencies;
+mod exposed;
 mod gate;
 mod layers;
 pub mod lock;

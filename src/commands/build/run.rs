@@ -13,10 +13,12 @@ pub(super) const HOME: &str = "/home/nonroot";
 impl Build<'_> {
     /// Who runs the app: what was asked for; else the base's own user, unless that is root; else nobody special.
     pub(super) fn user(&self, base: &Base) -> anyhow::Result<Owner> {
-        match (self.project.settings.user, UserChoice::of_base(base)) {
-            (Some(owner), _) => Ok(owner),
-            (None, Some(choice)) => Ok(choice.resolve(base)?),
-            (None, None) => Ok(UserChoice::NONROOT),
+        match self.project.settings.user {
+            Some(owner) => Ok(owner),
+            None => match UserChoice::of_base(base)? {
+                Some(choice) => Ok(choice.resolve(base)?),
+                None => Ok(UserChoice::NONROOT),
+            },
         }
     }
 

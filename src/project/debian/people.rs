@@ -91,7 +91,14 @@ pub fn people(node: Option<&Node>) -> Vec<Person> {
     let person = |item: &Node| {
         let part = |key| item.get(key).and_then(Node::text);
         let address = part("email").and_then(checked);
-        let name = part("name").map(str::to_owned);
+        // On a line of its own, wherever it is written.
+        let line = |name: &str| {
+            name.replace(char::is_control, " ")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let name = part("name").map(line);
         let name = name.filter(|name| !display_name(name).is_empty()).or_else(|| {
             let user = address.as_deref()?.split('@').next()?;
             Some(user.to_owned())

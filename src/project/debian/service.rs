@@ -27,7 +27,10 @@ pub fn unit(service: &Service<'_>) -> String {
         in_app,
     } = service;
     // > "%": specifiers; a backslash at the end continues the line
-    let description = description.replace('%', "%%").replace('\\', "/");
+    let description = description
+        .replace(char::is_control, " ")
+        .replace('%', "%%")
+        .replace('\\', "/");
     let directory = if *in_app {
         format!("{prefix}/app")
     } else {

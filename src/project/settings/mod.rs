@@ -78,7 +78,7 @@ pub struct Settings {
     pub layers: Option<Layers>,
     /// Debian packages that are added to the base.
     pub packages: Vec<String>,
-    /// Whether native libraries that nobody provides are an error.
+    /// Whether native libraries that nobody provides, and files that look like credentials, are an error.
     pub strict: Option<bool>,
     /// Patterns of files of the dependencies that are left out.
     pub exclude: Vec<String>,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::image::UserChoice;
 use crate::layer::Compression;
 use crate::lock::Resolver;
 use crate::project::document::{Node, Value};
@@ -163,13 +164,16 @@ pub(super) fn map(node: &Node) -> Result<BTreeMap<String, String>, SettingError>
 
 pub(super) fn variables(node: &Node) -> Result<BTreeMap<String, String>, SettingError> {
     let map = map(node)?;
-    match map
-        .iter()
-        .find(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
-    {
-        Some((name, _)) => fail(format!("`{name}` is not the name of a variable")),
-        None => Ok(map),
+    for (name, value) in &map {
+        let is_odd = |c: char| c == '=' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.contains(is_odd) {
+            return fail(format!("`{}` is not the name of a variable", name.escape_debug()));
+        }
+        if value.contains('\0') {
+            return fail(format!("the value of `{name}` has a NUL byte"));
+        }
     }
+    Ok(map)
 }
 
 pub(super) fn port(node: &Node) -> Result<Port, SettingError> {
@@ -218,10 +222,11 @@ pub fn python(text: &str) -> Result<(u32, u32), SettingError> {
 
 /// `UID` or `UID:GID`; the group of a bare UID is the same number.
 pub fn owner(text: &str) -> Result<Owner, SettingError> {
-    let (uid, gid) = text.split_once(':').unwrap_or((text, text));
-    match (uid.parse(), gid.parse()) {
-        (Ok(uid), Ok(gid)) => Ok(Owner { uid, gid }),
-        _ => fail(format!("`{text}` is not UID or UID:GID, in numbers")),
+    match text.parse() {
+        Ok(UserChoice::Ids(owner)) => Ok(owner),
+        _ => fail(format!(
+            "`{text}` is not UID or UID:GID, in numbers below 2147483648"
+        )),
     }
 }
 

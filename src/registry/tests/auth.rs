@@ -201,6 +201,50 @@ fn credentials_are_not_sent_in_the_clear_to_another_host() {
 }
 
 #[test]
+fn an_identity_token_is_not_sent_on_by_a_redirect() {
+    let other = tokens(|_| r#"{"access_token":"good"}"#.to_owned());
+    for status in [307, 308] {
+        let elsewhere = format!("http://{}/token", other.host);
+        let realm = Server::start(move |_| reply(status).header("location", &elsewhere));
+        let server = guarded(
+            format!("http://{}/token", realm.host),
+            Arc::new(Mutex::new("good".to_owned())),
+        );
+        let user = User::new(&[(&server.host, r#"{"identitytoken":"id-s3cret"}"#)]);
+        let client = user.client();
+        let error = client.manifest_by_tag(&server.repository("a"), "t").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("sends the credentials on to http://127.0.0.1:"),
+            "{error}"
+        );
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
+    assert_eq!(other.asked().len(), 0);
+}
+
+#[test]
+fn realms_that_are_no_places_for_tokens_are_refused() {
+    for realm in [
+        "",
+        "token",
+        "file:///etc/passwd",
+        "ftp://203.0.113.5/",
+        "https://",
+    ] {
+        let server = guarded(realm.to_owned(), Arc::new(Mutex::new("none".to_owned())));
+        let error = anonymous()
+            .manifest_by_tag(&server.repository("a"), "t")
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("the registry names no URL"),
+            "{realm}: {error}"
+        );
+    }
+}
+
+#[test]
 fn passwords_go_with_each_request_to_the_registry_and_nowhere_else() {
     let other = Server::start(|_| reply(200).body(DOCUMENT));
     let elsewhere = format!("http://{}/elsewhere", other.host);

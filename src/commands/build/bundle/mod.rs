@@ -158,6 +158,7 @@ impl<'b> Making<'b> {
             .project
             .tree(files, distribution.as_ref(), &start, options)?;
         let app = app.with_small_files_read(HELD)?;
+        build.check_exposed(&app)?;
         let mut all = app.clone();
         all.merge(installed.clone())?;
         let mut env = build.project.settings.env.clone();
