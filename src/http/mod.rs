@@ -182,10 +182,16 @@ impl Response {
     /// The range that the body is of, and the size of the whole in bytes, if the server gave a range
     /// (RFC 9110 section 14.4, `Content-Range: bytes 0-499/1234`) and said both.
     pub fn content_range(&self) -> Option<(Range<u64>, u64)> {
-        let (range, size) = self.header("content-range")?.strip_prefix("bytes ")?.split_once('/')?;
+        let (range, size) = self
+            .header("content-range")?
+            .strip_prefix("bytes ")?
+            .split_once('/')?;
         let (first, last) = range.split_once('-')?;
-        let (first, last, size): (u64, u64, u64) =
-            (first.trim().parse().ok()?, last.parse().ok()?, size.trim().parse().ok()?);
+        let (first, last, size): (u64, u64, u64) = (
+            first.trim().parse().ok()?,
+            last.parse().ok()?,
+            size.trim().parse().ok()?,
+        );
         (first <= last && last < size).then(|| (first..last + 1, size))
     }
 

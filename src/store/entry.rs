@@ -76,7 +76,9 @@ impl NewEntry {
     pub fn take_in(&mut self, end: u64) -> io::Result<()> {
         let mut buffer = vec![0; 128 * 1024];
         while self.size < end {
-            let n = usize::try_from(end - self.size).unwrap_or(usize::MAX).min(buffer.len());
+            let n = usize::try_from(end - self.size)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
             self.file.as_file().read_exact_at(&mut buffer[..n], self.size)?;
             self.pass(&buffer[..n])?;
         }

@@ -180,7 +180,9 @@ impl Making<'_> {
                 settled()?;
                 (layer, native::scan(&tree)?)
             }
-            None => self.write(tree, (key, &part.created_by), &settled).map_err(named)?,
+            None => self
+                .write(tree, (key, &part.created_by), &settled)
+                .map_err(named)?,
         };
         let object = |(path, elf): (TreePath, native::Elf)| {
             let wheel = owners
@@ -217,7 +219,11 @@ impl Making<'_> {
     fn settled(&self, part: &Part, arriving: &Arriving<'_>) -> anyhow::Result<()> {
         arriving.settle()?;
         let mut came = arriving.came();
-        came.retain(|wheel| part.packages.iter().any(|package| package.name == wheel.selected.name));
+        came.retain(|wheel| {
+            part.packages
+                .iter()
+                .any(|package| package.name == wheel.selected.name)
+        });
         let check = |file: &FetchedWheel| Wheel::open(&file.path, &file.file_name.to_string()).map(|_| ());
         parallel::map(&came, self.build.layers.threads, check)?;
         Ok(())

@@ -55,7 +55,10 @@ impl Tasks {
                 state.beginning += 1;
                 return Some(Task::Begin(file));
             }
-            let soonest = state.parts.iter().min_by_key(|(place, (_, rank))| (*rank, **place));
+            let soonest = state
+                .parts
+                .iter()
+                .min_by_key(|(place, (_, rank))| (*rank, **place));
             if let Some((&(file, start), &(end, _))) = soonest {
                 state.parts.remove(&(file, start));
                 return Some(Task::Part(file, start..end));
@@ -92,7 +95,10 @@ impl Tasks {
         for (rank, (file, range)) in order.enumerate() {
             let first = state.parts.range(..=(file, range.start)).next_back();
             let first = first.map_or((file, range.start), |(place, _)| *place);
-            for (place, (end, wanted)) in state.parts.range_mut(first..(file, range.end.max(range.start + 1))) {
+            for (place, (end, wanted)) in state
+                .parts
+                .range_mut(first..(file, range.end.max(range.start + 1)))
+            {
                 if place.0 == file && *end > range.start {
                     *wanted = rank.min(*wanted);
                 }
