@@ -132,7 +132,7 @@ mod tests {
         arrival.add(30..40);
         assert_eq!(arrival.prefix(), 0);
         assert_eq!(arrival.missing(0..100), [0..10, 20..30, 40..100]);
-        assert_eq!(arrival.missing(15..35), [20..30]);
+        assert_eq!(arrival.missing(15..35), vec![20..30]);
         assert_eq!(arrival.missing(12..18), []);
         arrival.add(20..30);
         assert_eq!(arrival.missing(0..50), [0..10, 40..50]);

@@ -48,7 +48,7 @@ pub fn arrive_to_open(
     let wanted = |name: &str| {
         let mut parts = name.split('/');
         let (top, next) = (parts.next().unwrap_or_default(), parts.next());
-        top.ends_with(".dist-info") || top.ends_with(".data") && next == Some("scripts")
+        top.ends_with(".dist-info") || top.strip_suffix(".data").is_some() && next == Some("scripts")
     };
     zip::needed_to_open(archive, wanted, have)
 }

@@ -41,9 +41,9 @@ pub(super) struct ArrivingFile {
 /// What the first request for a file gives.
 pub(super) enum First {
     /// Its end is there; the rest can be asked for.
-    Tail(ArrivingFile),
+    Tail(Arc<ArrivingFile>),
     /// All of it comes with this response.
-    All(ArrivingFile, Response),
+    All(Arc<ArrivingFile>, Box<Response>),
     /// The server does not say what is needed to read a file that arrives.
     Unknown,
 }
@@ -67,21 +67,20 @@ impl ArrivingFile {
         };
         let (tail, size) = match (response.content_range(), response.content_length()) {
             (Some((range, size)), _) if range.end == size => (Some(range), size),
-            (Some(_), _) => return Ok(First::Unknown),
             (None, Some(size)) => (None, size),
-            (None, None) => return Ok(First::Unknown),
+            _ => return Ok(First::Unknown),
         };
         download.verify_size(size)?;
         let file = Self::new(download, url, size)?;
         let Some(tail) = tail else {
-            return Ok(First::All(file, response));
+            return Ok(First::All(Arc::new(file), Box::new(response)));
         };
         let range = tail.clone();
         match file.copy(download, response, tail) {
             Ok(_) => {}
             Err((to, _)) => file.fetch(download, to..range.end)?,
         }
-        Ok(First::Tail(file))
+        Ok(First::Tail(Arc::new(file)))
     }
 
     fn new(download: &Download<'_>, url: Url, size: u64) -> Result<Self, Error> {
@@ -173,6 +172,8 @@ impl ArrivingFile {
         Ok(Some(Fetched {
             path: added.path,
             digest: added.digest,
+            size: added.size,
+            kept: false,
         }))
     }
 
