@@ -1,135 +1,155 @@
 #!/usr/bin/env bash
-# Compares pyoci with uv + umoci and with pip + tar + gzip, on local wheels, side by side; prints a table in Markdown.
-#
-#   benches/compare.sh [DIRECTORY]     wheels are taken from DIRECTORY/wheels, or downloaded to it
-#
-# RUNS (5) runs of each, in turn; medians. Needs python3 and pip. uv (from PyPI) and umoci (from Debian) are installed
-# where they are missing. PYOCI names the program (target/release/pyoci). Everything is written below DIRECTORY.
-set -euo pipefail
+# Compares pyoci with uv + umoci, pip + tar + gzip and buildah on local wheels: the layer of the dependencies, then builds
+# in which little or nothing has changed. Prints tables in Markdown. The network is needed the first time only.
+# What it takes from the environment, and where it writes: measure.sh.
+# shellcheck source-path=SCRIPTDIR source=measure.sh
+. "$(dirname "$0")/measure.sh"
 
-repository=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mkdir -p "${1:-$repository/target/compare}" && cd "${1:-$repository/target/compare}" && pwd)
-runs=${RUNS:-5}
-pyoci=${PYOCI:-$repository/target/release/pyoci}
-wheels=$work/wheels
-platforms=(manylinux2014_x86_64)
-for minor in 5 12 17 24 27 28; do platforms+=("manylinux_2_${minor}_x86_64"); done
-python_options=(--python-version 3.13 --implementation cp --only-binary=:all: "${platforms[@]/#/--platform=}")
+# Root's storage in a directory of its own, no mounts, no network.
+in_buildah() { buildah --root "$run/buildah" --runroot "$run/buildah-run" --storage-driver vfs "$@"; }
+export -f in_buildah
+export run
 
-prepare() {
-    [ -x "$pyoci" ] || cargo build --release --manifest-path "$repository/Cargo.toml"
-    command -v umoci >/dev/null || apt-get install --yes --no-install-recommends umoci >&2
-    if [ ! -x "$work/uv/bin/uv" ]; then
-        python3 -m venv "$work/uv"
-        "$work/uv/bin/pip" install --quiet uv
-    fi
-    if ! ls "$wheels"/*.whl >/dev/null 2>&1; then
-        python3 -m pip download --quiet "${python_options[@]}" --dest "$wheels" \
-            numpy pandas sqlalchemy fastapi 'uvicorn[standard]' flask requests
-    fi
-    rm -rf "$work/run" && mkdir -p "$work/run/project" "$work/run/times" && cd "$work/run"
-    echo 'print("hello")' >project/main.py
-    python3 - "$wheels" >project/pylock.toml <<'PYTHON'
-import hashlib, pathlib, sys
-print('lock-version = "1.0"\ncreated-by = "compare"')
-for wheel in sorted(pathlib.Path(sys.argv[1]).glob("*.whl")):
-    name, version = wheel.name.split("-")[:2]
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    print(f'\n[[packages]]\nname = "{name.replace("_", "-").lower()}"\nversion = "{version}"')
-    print(f'wheels = [{{ name = "{wheel.name}", path = "{wheel}", hashes = {{ sha256 = "{digest}" }} }}]')
-PYTHON
-    # The base, resolved and assembled; nothing else is in this cache. Its image is what umoci adds a layer to.
-    mkdir bare && cp project/main.py bare/
-    XDG_CACHE_HOME=$work/run/clean "$pyoci" build bare -o base -q >/dev/null
-    cat "$wheels"/*.whl base/blobs/sha256/* >/dev/null
+# By pyoci: the whole image, with nothing but the base in the cache; and what it reports of the layer alone.
+pyoci_layer() {
+    clean_cache
+    rm -rf out
+    measure "$1-pyoci" "$pyoci" build "project-$1" -o out -q
+    clean_cache
+    rm -rf out
+    "$pyoci" build "project-$1" -o out -q --format json >report.json
+    keep_step report.json dependencies "$1-pyoci-layer"
 }
 
-# Runs a command and appends its wall seconds, processor seconds and peak memory in MB to a file of times.
-measure() {
-    python3 - "$work/run/times/$1" "${@:2}" <<'PYTHON'
-import os, sys, time
-start = time.monotonic()
-pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ,
-                      file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
-_, status, usage = os.wait4(pid, 0)
-wall = time.monotonic() - start
-if status:
-    sys.exit(f"{sys.argv[2:]}: failed")
-with open(sys.argv[1], "a") as times:
-    print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, file=times)
-PYTHON
-}
-
-build() { measure "$1" "$pyoci" build "$work/run/project" -o "$work/run/out" -q --format json; }
-
-run_pyoci() {
-    export XDG_CACHE_HOME=$work/run/cache
-    rm -rf cache out && cp -a clean cache
-    measure pyoci "$pyoci" build project -o out -q
-    # The dependencies alone, as pyoci itself reports it: fetched, verified, installed, compressed, in the store.
-    rm -rf cache out && cp -a clean cache
-    "$pyoci" build project -o out -q --format json >report.json
-    python3 -c 'import json
-for step in json.load(open("report.json"))["timings"]:
-    if step["step"] == "dependencies": print(step["seconds"], 0, 0)' >>times/pyoci-layer
-    build pyoci-unchanged
-    echo 'print("changed")' >>project/main.py
-    build pyoci-changed
-}
-
-# $1: where uv's cache is.
-run_uv() {
+# By uv and umoci; $2: cold or warm.
+uv_layer() {
+    [ "$2" = warm ] || rm -rf uv-cold
     rm -rf deps out && cp -a base out
-    measure "uv-$2" env UV_CACHE_DIR="$1" "$work/uv/bin/uv" pip install --quiet --no-config --no-index --no-deps \
-        --python-version 3.13 --python-platform x86_64-manylinux_2_28 --target deps "$wheels"/*.whl
-    measure "umoci-$2" umoci insert --rootless --image out:latest deps /deps
+    measure "$1-uv-$2" env UV_CACHE_DIR="$run/uv-$2" "$uv" pip install --quiet --no-config --no-index --no-deps \
+        --python-version 3.13 --python-platform x86_64-manylinux_2_28 --target deps "$work/$1"/*.whl
+    measure "$1-umoci-$2" umoci insert --rootless --image out:latest deps /deps
 }
 
-run_pip() {
+# By pip, tar and gzip: no image yet.
+pip_layer() {
     rm -rf deps
-    measure pip python3 -m pip install --quiet --ignore-requires-python --disable-pip-version-check --no-index --no-deps --no-compile \
-        "${python_options[@]}" --target deps "$wheels"/*.whl
-    measure gzip sh -c 'tar --create --sort=name deps | gzip -6 >deps.tar.gz'
+    measure "$1-pip" python3 -m pip install --quiet --ignore-requires-python --disable-pip-version-check --no-index \
+        --no-compile "${target_options[@]}" --target deps "$work/$1"/*.whl
+    measure "$1-gzip" sh -c 'tar --create --sort=name deps | gzip -6 >deps.tar.gz'
 }
 
-table() {
-    echo "$(nproc) processors, load $(cut -d' ' -f1 /proc/loadavg), $(uname -m), $(ls "$wheels"/*.whl | wc -l) wheels of" \
-        "$(cat "$wheels"/*.whl | wc -c) bytes, medians of $runs runs"
-    "$work/uv/bin/uv" --version
-    umoci --version
-    openssl speed -seconds 1 -bytes 131072 -evp sha256 2>/dev/null | tail -1
-    python3 - "$work/run/times" <<'PYTHON'
-import pathlib, statistics, sys
-def column(names, at):
-    # Steps of one job are added run by run.
-    files = [[list(map(float, l.split())) for l in (pathlib.Path(sys.argv[1]) / n).open()] for n in names]
-    rows = zip(*([row[at] for row in rows] for rows in files))
-    return statistics.median((max if at == 2 else sum)(row) for row in rows)
-own = column(["pyoci"], 0)
-print("\n| | wall (ms) | processor (ms) | peak memory (MB) | wall, against pyoci |\n|---|---|---|---|---|")
-for title, names in {
-    "pyoci build, empty store: the whole image": ["pyoci"],
-    "uv, cold cache + umoci insert": ["uv-cold", "umoci-cold"],
-    "uv, warm cache + umoci insert": ["uv-warm", "umoci-warm"],
-    "pip + tar + gzip -6, no image": ["pip", "gzip"],
-    "pyoci: the layer alone, as its report says": ["pyoci-layer"],
-    "pyoci build, one file of the app changed": ["pyoci-changed"],
-    "pyoci build, nothing changed": ["pyoci-unchanged"],
-}.items():
-    wall, processor, memory = (column(names, at) for at in range(3))
-    shown = [f"{wall * 1000:.0f}", f"{processor * 1000:.0f}", f"{memory:.0f}", f"{wall / own:.1f}x"]
-    print("|", " | ".join([title] + (shown if memory else [shown[0], "", "", shown[3]])), "|")
-PYTHON
+# What a Dockerfile does (FROM, RUN pip install --target, COPY) with the host's pip, as the base has none.
+buildah_layer() {
+    rm -rf deps out buildah buildah-run && cp -a base out
+    in_buildah pull --quiet oci:out:latest >/dev/null
+    measure "$1-buildah-pip" python3 -m pip install --quiet --ignore-requires-python --disable-pip-version-check \
+        --no-index --no-compile "${target_options[@]}" --target deps "$work/$1"/*.whl
+    # shellcheck disable=SC2016 # for the shell within
+    measure "$1-buildah" bash -c 'set -e
+        image=$(in_buildah images --quiet | head -1)
+        container=$(in_buildah from --pull-never "$image")
+        in_buildah copy --quiet "$container" deps /deps
+        in_buildah commit --quiet "$container" oci:out:new'
 }
 
-prepare
-mkdir -p "$work/run/uv-warm"
-run_uv "$work/run/uv-warm" ignored
-for _ in $(seq "$runs"); do
-    run_pyoci
-    rm -rf "$work/run/uv-cold"
-    run_uv "$work/run/uv-cold" cold
-    run_uv "$work/run/uv-warm" warm
-    run_pip
-done
-table
+# How much larger the layer is than the same tar by gzip -6.
+size_of_layer() {
+    local blob ours theirs
+    blob=$(python3 -c 'import json, sys
+for layer in json.load(open("report.json"))["platforms"][0]["layers"]:
+    if layer["kind"] == "dependencies": print(layer["digest"].split(":")[1])')
+    ours=$(stat -c %s "out/blobs/sha256/$blob")
+    theirs=$(gunzip <"out/blobs/sha256/$blob" | gzip -6 | wc -c)
+    echo "Its size: $ours bytes; gzip -6 of the same tar: $theirs; $(awk "BEGIN { printf \"%+.1f\", ($ours / $theirs - 1) * 100 }")%."
+}
+
+# The dependencies of a list, by everybody in turn.
+section_layer() {
+    local set=$1 number
+    wheels_of "$set"
+    project_of "project-$set" "$work/$set"
+    cat "$work/$set"/*.whl base/blobs/sha256/* >/dev/null
+    mkdir -p uv-warm && UV_CACHE_DIR=$run/uv-warm uv_layer "$set" warm && rm "times/$set-uv-warm" "times/$set-umoci-warm"
+    for number in $(seq "$runs"); do
+        pyoci_layer "$set"
+        uv_layer "$set" cold
+        uv_layer "$set" warm
+        [ "$number" -gt "$slow_runs" ] || pip_layer "$set"
+        [ "$number" -gt "$slow_runs" ] || [ "$set" != web ] || buildah_layer "$set"
+    done
+    table "Dependencies from $(find "$work/$set" -name '*.whl' | wc -l) local wheels ($set), $(cat "$work/$set"/*.whl | wc -c) bytes, nothing kept but the base"
+    row "pyoci build: the whole image, synced" "" "$set-pyoci"
+    row "of that the layer: fetch, verify, install, compress, native libraries" "$set-pyoci" "$set-pyoci-layer"
+    row "uv, cold cache + umoci insert" "$set-pyoci" "$set-uv-cold+$set-umoci-cold"
+    row "uv, warm cache + umoci insert" "$set-pyoci" "$set-uv-warm+$set-umoci-warm"
+    row "pip + tar + gzip -6, no image" "$set-pyoci" "$set-pip+$set-gzip"
+    [ "$set" != web ] || row "pip + buildah copy + commit to a layout" "$set-pyoci" "$set-buildah-pip+$set-buildah"
+    rm -rf out && clean_cache && "$pyoci" build "project-$set" -o out -q --format json >report.json
+    echo && size_of_layer
+}
+
+# Nothing, then one file of 20, has changed; the dependencies are there.
+section_changes() {
+    local number
+    clean_cache
+    rm -rf out out-umoci buildah buildah-run deps
+    "$pyoci" build project-web -o out -q >/dev/null
+    cp -a base out-umoci && cp -a out out-buildah
+    in_buildah pull --quiet oci:out-buildah:latest >/dev/null
+    for number in $(seq "$runs"); do
+        measure unchanged "$pyoci" build project-web -o out -q
+        echo "print('changed $number')" >project-web/main.py
+        measure changed "$pyoci" build project-web -o out -q
+        rm -rf out-umoci && cp -a base out-umoci
+        measure changed-umoci umoci insert --rootless --image out-umoci:latest project-web /app
+        [ "$number" -gt "$slow_runs" ] && continue
+        # shellcheck disable=SC2016 # for the shell within
+        measure changed-buildah bash -c 'set -e
+            container=$(in_buildah from --pull-never "$(in_buildah images --quiet | tail -1)")
+            in_buildah copy --quiet "$container" project-web /app >/dev/null
+            in_buildah commit --quiet "$container" changed
+            in_buildah rm "$container"'
+        measure changed-push bash -c 'in_buildah push --quiet changed oci:out-buildah:new'
+    done
+    table "Locked project of 20 files and the web wheels, all built before"
+    row "pyoci build, nothing changed" changed unchanged
+    row "pyoci build, one file changed, output synced" "" changed
+    row "umoci insert of the app (no entrypoint, nothing else looked at)" changed changed-umoci
+    row "buildah copy + commit, in its own storage" changed changed-buildah
+    row "buildah copy + commit + push to a layout" changed changed-buildah+changed-push
+}
+
+# One small dependency in another version: a layer among groups.
+section_dependency() {
+    local number
+    mkdir other && cp "$work"/web/*.whl other/ && rm other/idna-*
+    ls "$work"/idna/idna-*.whl >/dev/null 2>&1 ||
+        python3 -m pip download --quiet --no-deps --dest "$work/idna" idna==3.10 >&2
+    project_of project-other other "$work/idna"
+    clean_cache
+    rm -rf out
+    "$pyoci" build project-web -o out --layers groups -q >/dev/null
+    cp project-other/pylock.toml project-web/pylock.toml
+    mv cache before && mv out out-before
+    for number in $(seq "$runs"); do
+        rm -rf cache out && cp -a before cache && cp -a out-before out
+        measure dependency "$pyoci" build project-web -o out --layers groups -q
+        rm -rf deps out && cp -a base out
+        measure dependency-uv env UV_CACHE_DIR="$run/uv-warm" "$uv" pip install --quiet --no-config --no-index --no-deps \
+            --python-version 3.13 --python-platform x86_64-manylinux_2_28 --target deps other/*.whl "$work"/idna/*.whl
+        measure dependency-umoci umoci insert --rootless --image out:latest deps /deps
+    done
+    table "One small dependency (idna) in another version, layers = \"groups\""
+    row "pyoci build" "" dependency
+    row "uv, warm cache + umoci insert" dependency dependency-uv+dependency-umoci
+}
+
+begin
+need umoci buildah uv
+base_of_all
+machine
+echo "$("$uv" --version), $(umoci --version | head -1), $(buildah --version), $(python3 -m pip --version | cut -d' ' -f1-2)"
+section_layer web
+section_layer big
+section_changes
+section_dependency

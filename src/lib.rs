@@ -4,7 +4,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`digest`] [`platform`] [`reference`](mod@reference) [`paths`]: values that parse once and cannot be wrong after; [`environment`] [`progress`] [`parallel`] [`secrets`] |
+//! | 0 | [`digest`] [`platform`] [`reference`](mod@reference) [`paths`]: values that parse once and cannot be wrong after; [`environment`] [`progress`] [`timings`] [`parallel`] [`secrets`] |
 //! | 1 | [`blob`]: bytes that can be opened again, and descriptors of them |
 //! | 2 | [`tree`]: sorted paths to entries |
 //! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob, [`native`]: what its shared objects need; [`wheel`]: wheel file to tree |
@@ -39,6 +39,7 @@ pub mod secrets;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod timings;
 pub mod tools;
 pub mod tree;
 pub mod wheel;

@@ -1,7 +1,9 @@
-//! Progress: what a build tells its user while it runs. The cli layer decides how it looks.
+//! Progress: what a build tells its user while it runs, and how long its steps take. The cli layer decides how it looks.
 
 use std::borrow::Cow;
 use std::sync::Arc;
+
+use crate::timings::Timings;
 
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,12 +63,23 @@ impl Event {
 
 /// Takes events from any thread and passes them to whoever shows them.
 #[derive(Clone)]
-pub struct Progress(Arc<dyn Fn(Event) + Send + Sync>);
+pub struct Progress {
+    show: Arc<dyn Fn(Event) + Send + Sync>,
+    timings: Timings,
+}
 
 impl Progress {
     /// Progress that calls a function for every event.
     pub fn new(show: impl Fn(Event) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(show))
+        Self {
+            show: Arc::new(show),
+            timings: Timings::default(),
+        }
+    }
+
+    /// How long the steps take; the clock started with the progress.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
     }
 
     /// Progress that nobody sees.
@@ -77,17 +90,21 @@ impl Progress {
     /// The same without what is decided and done: for commands whose output says it.
     #[must_use]
     pub fn without_steps(&self) -> Self {
-        let inner = Arc::clone(&self.0);
-        Self::new(move |event| {
+        let inner = Arc::clone(&self.show);
+        let show = move |event| {
             if !matches!(event, Event::Done { .. } | Event::Choice { .. }) {
                 inner(event);
             }
-        })
+        };
+        Self {
+            show: Arc::new(show),
+            timings: self.timings.clone(),
+        }
     }
 
     /// A finished step.
     pub fn done(&self, what: &str, detail: impl Into<String>) {
-        (self.0)(Event::Done {
+        (self.show)(Event::Done {
             what: what.to_owned(),
             detail: detail.into(),
         });
@@ -95,7 +112,7 @@ impl Progress {
 
     /// A decision and its reason.
     pub fn choice(&self, what: &str, detail: impl Into<String>) {
-        (self.0)(Event::Choice {
+        (self.show)(Event::Choice {
             what: what.to_owned(),
             detail: detail.into(),
         });
@@ -103,17 +120,17 @@ impl Progress {
 
     /// A warning.
     pub fn warn(&self, message: impl Into<String>) {
-        (self.0)(Event::Warning(message.into()));
+        (self.show)(Event::Warning(message.into()));
     }
 
     /// A detail for `-v`.
     pub fn detail(&self, message: impl Into<String>) {
-        (self.0)(Event::Detail(message.into()));
+        (self.show)(Event::Detail(message.into()));
     }
 
     /// The state of a transfer.
     pub fn transfer(&self, what: &str, done: u64, total: u64) {
-        (self.0)(Event::Transfer {
+        (self.show)(Event::Transfer {
             what: what.to_owned(),
             done,
             total,

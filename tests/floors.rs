@@ -17,6 +17,7 @@ const FLOORS: [&[&str]; 15] = [
         "parallel",
         "environment",
         "progress",
+        "timings",
         "secrets",
     ],
     &["blob"],

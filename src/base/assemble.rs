@@ -25,10 +25,16 @@ pub fn assemble(
         Some(list) => list.clone(),
         None => archives.resolve(&recipe.wanted, platform.architecture, options.reuse)?,
     };
-    let layer = layer_of(recipe, &list, platform, &archives, options)?;
+    let timings = tools.progress.timings();
+    let layer = timings.measure("layer", &format!("recipe:{}", recipe.name), |note| {
+        let (layer, kept) = layer_of(recipe, &list, platform, &archives, options)?;
+        note.bytes(layer.blob.descriptor.size);
+        note.cached(kept);
+        Ok::<_, Error>(layer)
+    })?;
     let config = config_of(recipe, platform, &layer, options.mtime)?;
     let layers = vec![layer];
-    let findings = target::findings(&layers, &config, platform, tools.store)?;
+    let findings = target::findings(&layers, &config, platform, tools)?;
     Ok(Base {
         layers,
         config,
@@ -70,14 +76,14 @@ pub(super) fn archives<'a>(tools: &'a Tools, options: &Options) -> Result<Archiv
     })
 }
 
-/// The base's one layer, from the store or from the packages.
+/// The base's one layer, from the store or from the packages; and whether it was in the store.
 fn layer_of(
     recipe: &Recipe,
     list: &PackageList,
     platform: Platform,
     archives: &Archives,
     options: &Options,
-) -> Result<Layer, Error> {
+) -> Result<(Layer, bool), Error> {
     let inputs = json!({
         "what": "base layer", "format": [FORMAT, layer::FORMAT], "recipe": recipe.canonical(), "packages": list.digest(),
         "platform": platform.to_string(), "mtime": options.mtime,
@@ -85,7 +91,7 @@ fn layer_of(
     let key = Digest::of(inputs.to_string().as_bytes());
     let created_by = format!("pyoci base recipe:{}", recipe.name);
     if let Some(layer) = archives.store.layer(&key, &created_by) {
-        return Ok(layer);
+        return Ok((layer, true));
     }
     let unpacked = archives.unpack(list, &|path| recipe.leaves(path))?;
     let tree = finish::finish(recipe, unpacked, platform.architecture)?;
@@ -106,7 +112,7 @@ fn layer_of(
             recipe.name
         ),
     );
-    Ok(layer)
+    Ok((layer, false))
 }
 
 /// The image config of the bare base (image-spec config.md).

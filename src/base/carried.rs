@@ -37,8 +37,13 @@ pub fn load(
         }),
         _ => reference.clone(),
     };
-    let source = source::open(&asked, tools.store, tools.registries, options.keep)?;
-    let image = source::image(source.as_ref(), platform)?;
+    let image = tools
+        .progress
+        .timings()
+        .step("manifest", &asked.to_string(), || {
+            let source = source::open(&asked, tools.store, tools.registries, options.keep)?;
+            source::image(source.as_ref(), platform)
+        })?;
     if let Some(locked) = options.digest.as_ref().filter(|digest| **digest != image.root) {
         return Err(Error::NotLocked {
             reference: reference.to_string(),
@@ -46,7 +51,7 @@ pub fn load(
             actual: image.root,
         });
     }
-    let findings = target::findings(&image.layers, &image.config, platform, tools.store)?;
+    let findings = target::findings(&image.layers, &image.config, platform, tools)?;
     Ok(Base {
         layers: image.layers,
         config: image.config,

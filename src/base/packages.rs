@@ -60,19 +60,27 @@ pub fn add_packages(
     });
     let key = Digest::of(inputs.to_string().as_bytes());
     let created_by = format!("pyoci packages {}", asked.join(" "));
-    if let Some(layer) = tools.store.layer(&key, &created_by) {
-        return Ok(Some(Added { layer, list }));
-    }
-    let unpacked = archives.unpack(&list, &|path| recipe.leaves(path))?;
-    let tree = finished(unpacked, base, &inventory).map_err(Error::Packages)?;
-    // Always gzip, as the base itself.
-    let write = layer::Options {
-        mtime: options.mtime,
-        compression: layer::Compression::Gzip,
-        threads: options.threads,
+    let timings = tools.progress.timings();
+    let kept = tools.store.layer(&key, &created_by);
+    let there = kept.is_some();
+    let make = || {
+        let unpacked = archives.unpack(&list, &|path| recipe.leaves(path))?;
+        let tree = finished(unpacked, base, &inventory).map_err(Error::Packages)?;
+        // Always gzip, as the base itself.
+        let write = layer::Options {
+            mtime: options.mtime,
+            compression: layer::Compression::Gzip,
+            threads: options.threads,
+        };
+        tools.store.make_layer(&key, &created_by, |out| {
+            layer::write(&tree, &write, out).map_err(Error::from)
+        })
     };
-    let layer = tools.store.make_layer(&key, &created_by, |out| {
-        layer::write(&tree, &write, out).map_err(Error::from)
+    let layer = timings.measure("layer", &asked.join(" "), |note| {
+        let layer = kept.map_or_else(make, Ok)?;
+        note.bytes(layer.blob.descriptor.size);
+        note.cached(there);
+        Ok::<_, Error>(layer)
     })?;
     Ok(Some(Added { layer, list }))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Error;
 use super::files::{Files, Found, Noted, parts};
+use super::{Error, Tools};
 use crate::digest::Digest;
 use crate::image::base::User;
 use crate::layer::Layer;
@@ -11,6 +11,7 @@ use crate::paths::TreePath;
 use crate::platform::Platform;
 use crate::python::{Libc, Target};
 use crate::store::Store;
+use crate::timings;
 
 /// Changes whenever the same layers would give other findings.
 const FORMAT: u32 = 2;
@@ -81,7 +82,20 @@ pub fn findings(
     layers: &[Layer],
     config: &serde_json::Value,
     platform: Platform,
+    tools: &Tools,
+) -> Result<Findings, Error> {
+    let timings = tools.progress.timings();
+    timings.measure("target", "", |note| {
+        findings_noted(layers, config, platform, tools.store, note)
+    })
+}
+
+fn findings_noted(
+    layers: &[Layer],
+    config: &serde_json::Value,
+    platform: Platform,
     store: &Store,
+    note: &mut timings::Note,
 ) -> Result<Findings, Error> {
     let path = search_path(config);
     let digests: Vec<_> = layers
@@ -92,9 +106,12 @@ pub fn findings(
         "what": "findings of a base", "format": FORMAT, "layers": digests, "path": path, "platform": platform.to_string(),
     });
     let key = Digest::of(question.to_string().as_bytes());
-    if let Some(findings) = store.memo(&key).and_then(|note| recall(&note)) {
+    let recalled = store.memo(&key).and_then(|note| recall(&note));
+    note.cached(recalled.is_some());
+    if let Some(findings) = recalled {
         return Ok(findings);
     }
+    note.bytes(layers.iter().map(|layer| layer.blob.descriptor.size).sum());
     let files = Files::read(layers).map_err(Error::Layer)?;
     // What the native libraries are compared with is in the same bytes: they are read once.
     super::inventory::remember(&files, layers, config, platform, store)?;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::bundle_args::BundleArgs;
 use super::lock_args::LockArgs;
 use super::source_args::SourceArgs;
+use super::timings::TimingsArgs;
 use crate::layer::Compression;
 use crate::platform::Platform;
 use crate::project::settings::{self, BaseBlobs, Layers, Port, Settings};
@@ -247,6 +248,9 @@ pub struct BuildArgs {
     /// Add byte-code, so that the app starts faster
     #[arg(long, help_heading = "Image")]
     pub compile: bool,
+    /// How long the steps take.
+    #[command(flatten)]
+    pub timings: TimingsArgs,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
@@ -331,6 +335,9 @@ pub struct PushArgs {
     /// How registries are talked to.
     #[command(flatten)]
     pub registry: RegistryArgs,
+    /// How long the steps take.
+    #[command(flatten)]
+    pub timings: TimingsArgs,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
@@ -351,6 +358,9 @@ pub struct PullArgs {
     /// How registries are talked to.
     #[command(flatten)]
     pub registry: RegistryArgs,
+    /// How long the steps take.
+    #[command(flatten)]
+    pub timings: TimingsArgs,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,
@@ -389,6 +399,9 @@ pub struct RebaseArgs {
     /// How registries are talked to.
     #[command(flatten)]
     pub registry: RegistryArgs,
+    /// How long the steps take.
+    #[command(flatten)]
+    pub timings: TimingsArgs,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::args::{Format, Words, words};
 use super::source_args::SourceArgs;
+use super::timings::TimingsArgs;
 use crate::commands::bundle::DebOrder;
 use crate::platform::Platform;
 use crate::project::bundle::Directory;
@@ -95,6 +96,9 @@ pub struct BundleArgs {
     /// Version of the package, as Python has versions [default: the project's]
     #[arg(long, value_name = "VERSION", help_heading = "Debian package")]
     pub package_version: Option<String>,
+    /// How long the steps take.
+    #[command(flatten)]
+    pub timings: TimingsArgs,
     /// What is printed on stdout
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub format: Format,

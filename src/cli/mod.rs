@@ -7,6 +7,7 @@ mod index_args;
 mod lock_args;
 mod report;
 mod source_args;
+mod timings;
 
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -17,12 +18,14 @@ use clap::Parser as _;
 
 use crate::commands::{self, build, bundle, copy, rebase};
 use crate::environment::Environment;
+use crate::progress::Progress;
 use crate::project::Settings;
 use crate::registry::{self, Credential};
 use crate::secrets::Secrets;
 use args::{BaseCommand, BuildArgs, CacheCommand, Cli, Command, Format, InitArgs, LoginArgs, RebaseArgs};
 use bundle_args::BundleArgs;
 use lock_args::LockArgs;
+use timings::TimingsArgs;
 
 /// No password is longer, in bytes; tokens have some thousands.
 const PASSWORD_LIMIT: u64 = 64 * 1024;
@@ -66,7 +69,7 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
                 tags: arguments.tag.clone(),
                 registries: arguments.registry.settings(&environment.working_directory, false),
             };
-            copy(cli, &order, arguments.format, environment)
+            copy(cli, &order, (arguments.format, &arguments.timings), environment)
         }
         Command::Pull(arguments) => {
             let order = copy::Order {
@@ -76,7 +79,7 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
                 tags: arguments.tag.clone(),
                 registries: arguments.registry.settings(&environment.working_directory, false),
             };
-            copy(cli, &order, arguments.format, environment)
+            copy(cli, &order, (arguments.format, &arguments.timings), environment)
         }
         Command::Login(arguments) => login(cli, arguments, environment),
         Command::Logout(arguments) => {
@@ -102,7 +105,8 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
 
 fn build(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow::Result<()> {
     let progress = display::progress(&cli.output, environment);
-    let report = build::run(&order(arguments, environment), environment, &progress)?;
+    let build = || build::run(&order(arguments, environment), environment, &progress);
+    let report = arguments.timings.tell(environment, &progress, build)?;
     environment
         .secrets
         .check("the report", report.json().to_string().as_bytes())?;
@@ -118,6 +122,10 @@ fn bundle(cli: &Cli, arguments: &BundleArgs, environment: &Environment) -> anyho
                 settings: arguments.settings(directory),
                 upgrade: arguments.upgrade,
                 threads: threads(),
+                files: commands::metadata::Files {
+                    trace: arguments.timings.file(directory),
+                    ..commands::metadata::Files::default()
+                },
                 ..build::Order::default()
             },
             thin: arguments.thin,
@@ -129,8 +137,10 @@ fn bundle(cli: &Cli, arguments: &BundleArgs, environment: &Environment) -> anyho
         dry_run: arguments.dry_run,
         deb: arguments.deb(),
     };
-    let report = bundle::run(&order, environment, &display::progress(&cli.output, environment))?;
-    let json = report.json();
+    let progress = display::progress(&cli.output, environment);
+    let bundle = || bundle::run(&order, environment, &progress);
+    let report = arguments.timings.tell(environment, &progress, bundle)?;
+    let json = with_timings(report.json(), &progress);
     environment
         .secrets
         .check("the report", json.to_string().as_bytes())?;
@@ -150,13 +160,15 @@ fn order(arguments: &BuildArgs, environment: &Environment) -> build::Order {
         files: commands::metadata::Files {
             metadata: anchored(&arguments.metadata_file),
             image_id: anchored(&arguments.iidfile),
+            trace: arguments.timings.file(directory),
         },
     }
 }
 
 fn explain(cli: &Cli, arguments: &BuildArgs, environment: &Environment) -> anyhow::Result<()> {
     let progress = display::progress(&cli.output, environment);
-    let explanation = commands::explain::run(&order(arguments, environment), environment, &progress)?;
+    let explain = || commands::explain::run(&order(arguments, environment), environment, &progress);
+    let explanation = arguments.timings.tell(environment, &progress, explain)?;
     match arguments.format {
         Format::Text => print(&environment.secrets.redacted(&explanation.text())),
         Format::Json => print(
@@ -213,9 +225,23 @@ fn lock(cli: &Cli, arguments: &LockArgs, environment: &Environment) -> anyhow::R
     print(&format!("{}\n", file.display()))
 }
 
-fn copy(cli: &Cli, order: &copy::Order, format: Format, environment: &Environment) -> anyhow::Result<()> {
-    let report = copy::run(order, environment, &display::progress(&cli.output, environment))?;
-    answer(format, &report.lines(), &report.json())
+fn copy(
+    cli: &Cli,
+    order: &copy::Order,
+    (format, timings): (Format, &TimingsArgs),
+    environment: &Environment,
+) -> anyhow::Result<()> {
+    let progress = display::progress(&cli.output, environment);
+    let report = timings.tell(environment, &progress, || {
+        copy::run(order, environment, &progress)
+    })?;
+    answer(format, &report.lines(), &with_timings(report.json(), &progress))
+}
+
+/// A report with the steps of its command.
+fn with_timings(mut report: serde_json::Value, progress: &Progress) -> serde_json::Value {
+    report["timings"] = progress.timings().json();
+    report
 }
 
 fn login(cli: &Cli, arguments: &LoginArgs, environment: &Environment) -> anyhow::Result<()> {
@@ -261,8 +287,14 @@ fn rebase(cli: &Cli, arguments: &RebaseArgs, environment: &Environment) -> anyho
         upgrade: arguments.upgrade,
         threads: threads(),
     };
-    let report = rebase::run(&order, environment, &display::progress(&cli.output, environment))?;
-    answer(arguments.format, &report.lines(), &report.json())
+    let progress = display::progress(&cli.output, environment);
+    let rebase = || rebase::run(&order, environment, &progress);
+    let report = arguments.timings.tell(environment, &progress, rebase)?;
+    answer(
+        arguments.format,
+        &report.lines(),
+        &with_timings(report.json(), &progress),
+    )
 }
 
 /// What stdout gets.

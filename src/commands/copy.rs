@@ -49,7 +49,8 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     };
     let source = source::open(&reference, tools.store, tools.registries, Keep::Nowhere)?;
     let destinations = destinations(order, &naming(&reference, source.as_ref(), order), environment)?;
-    let image = source::closure(source.as_ref())?;
+    let read = || source::closure(source.as_ref());
+    let image = progress.timings().step("manifest", &source.place(), read)?;
     let mut written = Vec::new();
     for destination in &destinations {
         written.push(destination.write(&image, None, &tools)?);

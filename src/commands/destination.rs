@@ -15,6 +15,7 @@ use crate::reference::{
 use crate::sink::layout::{self, LeftOut, Mode};
 use crate::sink::registry::Pushed;
 use crate::sink::{docker_archive, oci_archive, registry};
+use crate::timings::Note;
 use crate::tools::Tools;
 
 /// The tag of an image that was given none, as podman and docker have it.
@@ -170,6 +171,19 @@ impl Destination {
         left_out: Option<&LeftOut>,
         tools: &Tools,
     ) -> anyhow::Result<Written> {
+        let timings = tools.progress.timings();
+        timings.measure("write", &self.to_string(), |note| {
+            self.write_noted(image, left_out, tools, note)
+        })
+    }
+
+    fn write_noted(
+        &self,
+        image: &Closure,
+        left_out: Option<&LeftOut>,
+        tools: &Tools,
+        note: &mut Note,
+    ) -> anyhow::Result<Written> {
         let mut pushed = None;
         match &self.place {
             Place::Layout { directory, mode } => {
@@ -177,15 +191,21 @@ impl Destination {
                     mode: *mode,
                     left_out: left_out.cloned(),
                 };
-                layout::write(image, directory, &self.names, &options)?;
+                let bytes = layout::write(image, directory, &self.names, &options)?;
+                note.bytes(bytes);
+                note.cached(bytes == 0);
             }
             Place::OciArchive(file) => oci_archive::write(image, file, &self.names)?,
             Place::DockerArchive(file) => docker_archive::write(image, file, &self.names)?,
             Place::Registry(place) => {
                 let done = registry::write(image, place, &self.names, tools.registries, tools.progress)?;
+                note.bytes(done.sent.bytes);
                 pushed = Some((place.repository.clone(), done));
             }
             Place::Engine(engine) => engine.load(image, &self.names, tools)?,
+        }
+        if let Place::OciArchive(file) | Place::DockerArchive(file) = &self.place {
+            note.bytes(fs_err::metadata(file)?.len());
         }
         let verb = match &self.place {
             Place::Registry(_) => "Pushed",

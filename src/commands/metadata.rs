@@ -17,12 +17,14 @@ pub struct Files {
     pub metadata: Option<PathBuf>,
     /// `--iidfile`, absolute.
     pub image_id: Option<PathBuf>,
+    /// `--timings=FILE`, absolute; written by whoever prints the report.
+    pub trace: Option<PathBuf>,
 }
 
 impl Files {
     /// The paths, so that they stay out of the image.
     pub fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.metadata.iter().chain(&self.image_id)
+        self.metadata.iter().chain(&self.image_id).chain(&self.trace)
     }
 
     /// Writes the files that were asked for.

@@ -92,7 +92,10 @@ fn rebased(
 ) -> anyhow::Result<Image> {
     let image = source::image(source, platform)?;
     let record = Record::of(&image.config)?;
-    let base = super::base::load(reference, platform, asked, tools)
+    let load = || super::base::load(reference, platform, asked, tools);
+    let timings = tools.progress.timings();
+    let base = timings
+        .step("base", &platform.to_string(), load)
         .with_context(|| format!("cannot load the base {reference}"))?;
     tools
         .progress

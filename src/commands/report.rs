@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::build::timing::Timings;
 use super::destination::Written;
 use crate::digest::Digest;
 use crate::image::{BaseOrigin, LayerKind};
 use crate::layer::Layer;
 use crate::platform::Platform;
+use crate::timings::Timings;
 
 /// The result of a build.
 #[derive(Debug)]

@@ -76,6 +76,23 @@ impl Archives<'_> {
         architecture: Architecture,
         reuse: Reuse,
     ) -> Result<PackageList, Error> {
+        let names: Vec<_> = wanted.suites.iter().map(|suite| suite.name.as_str()).collect();
+        let timings = self.progress.timings();
+        timings.measure("package list", &names.join(", "), |note| {
+            let (list, kept) = self.list(wanted, installed, architecture, reuse)?;
+            note.cached(kept);
+            Ok(list)
+        })
+    }
+
+    /// The list, and whether it was remembered.
+    fn list(
+        &self,
+        wanted: &Wanted,
+        installed: &[Package],
+        architecture: Architecture,
+        reuse: Reuse,
+    ) -> Result<(PackageList, bool), Error> {
         let over: Vec<_> = installed
             .iter()
             .map(|p| format!("{} {}", p.name, p.version))
@@ -95,7 +112,7 @@ impl Archives<'_> {
         if let Some(remembered) = self.remembered(&key)
             && (reuse == Reuse::Always || fresh(&remembered))
         {
-            return Ok(remembered.list);
+            return Ok((remembered.list, true));
         }
         let list = match self.ask(wanted, installed, architecture) {
             Ok(list) => list,
@@ -106,7 +123,7 @@ impl Archives<'_> {
                 self.progress.warn(format!(
                     "{error}: the packages are those that another mirror had today"
                 ));
-                return Ok(remembered.list);
+                return Ok((remembered.list, true));
             }
         };
         let note = Remembered {
@@ -116,7 +133,7 @@ impl Archives<'_> {
         let note = serde_json::to_vec(&note).unwrap_or_default();
         self.store.remember(&key, &note)?;
         self.store.remember(&elsewhere, &note)?;
-        Ok(list)
+        Ok((list, false))
     }
 
     fn remembered(&self, key: &Digest) -> Option<Remembered> {
@@ -246,6 +263,14 @@ impl Archives<'_> {
             }
         }
         self.keep(&what, &suite.archive, &named, (digest, size))
+    }
+
+    /// Whether the store seems to have the `.deb` of a package.
+    pub(super) fn has_file(&self, package: &ListedPackage) -> bool {
+        let found = self
+            .store
+            .find_unverified(Kind::Download, &package.sha256, package.size);
+        found.is_some()
     }
 
     /// The verified `.deb` of a package.

@@ -28,9 +28,15 @@ impl Archives<'_> {
     pub fn unpack(&self, list: &PackageList, leave: Leave<'_>) -> Result<Unpacked, Error> {
         let packages = list.packages();
         let next = AtomicUsize::new(0);
+        let branch = self.progress.timings().branch();
         let fetch = |fetched: &Sender<_>| {
             while let Some((at, package)) = take(packages, &next) {
-                if fetched.send((at, self.package_file(package))).is_err() {
+                let file = branch.detail("download", &package.name, |note| {
+                    note.bytes(package.size);
+                    note.cached(self.has_file(package));
+                    self.package_file(package)
+                });
+                if fetched.send((at, file)).is_err() {
                     break;
                 }
             }

@@ -13,6 +13,7 @@ use super::{Artifact, Error, Location, Request, Selected, Source, Tools, build, 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::python::{Target, WheelFilename};
 use crate::store::{Kind, NewEntry};
+use crate::timings::Branch;
 
 /// How many files are fetched at once.
 pub(super) const CONNECTIONS: usize = 8;
@@ -62,7 +63,8 @@ pub(super) fn fetch_each(
         let (path, digest, name) = match (&chosen.source, file) {
             (Source::Wheel(artifact), Some(file)) => (file.path, file.digest, artifact.name.clone()),
             (_, file) => {
-                let built = build::build(chosen, file.as_ref(), target, request, tools)?;
+                let build = || build::build(chosen, file.as_ref(), target, request, tools);
+                let built = tools.progress.timings().step("build", &chosen.title(), build)?;
                 (built.path, built.digest, built.file_name.to_string())
             }
         };
@@ -99,6 +101,10 @@ pub(super) fn refuse_build(selected: &Selected) -> Result<(), Error> {
 pub(super) struct Fetched {
     pub path: PathBuf,
     pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// Whether it was in the store already.
+    pub kept: bool,
 }
 
 /// Fetches the file of each, largest first; `None` for what is no file.
@@ -119,6 +125,7 @@ fn download_all(
     let indexes = Indexes::of(request, tools.environment)?;
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let results: Mutex<Vec<(usize, Result<Fetched, Error>)>> = Mutex::new(Vec::new());
+    let branch = tools.progress.timings().branch();
     let work = || {
         while !failed.load(Ordering::Relaxed) {
             let Some((index, artifact, kind)) = order.get(next.fetch_add(1, Ordering::Relaxed)) else {
@@ -131,7 +138,7 @@ fn download_all(
                 indexes: &indexes,
                 tools,
             };
-            let result = download.run();
+            let result = download.timed(branch);
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
             if let Ok(mut results) = results.lock() {
                 results.push((*index, result));
@@ -163,6 +170,20 @@ pub(super) struct Download<'a> {
 }
 
 impl Download<'_> {
+    /// Runs it as a detail of a step.
+    fn timed(&self, branch: Branch<'_>) -> Result<Fetched, Error> {
+        let local = self.artifact.is_local();
+        let name = if local { "read" } else { "download" };
+        branch.detail(name, &self.artifact.name, |note| {
+            let fetched = self.run()?;
+            note.bytes(fetched.size);
+            if !local {
+                note.cached(fetched.kept);
+            }
+            Ok(fetched)
+        })
+    }
+
     pub fn run(&self) -> Result<Fetched, Error> {
         match &self.artifact.location {
             Location::Path(path) => self.read_in_place(path),
@@ -194,9 +215,15 @@ impl Download<'_> {
         let Some(digest) = self.artifact.digest() else {
             return Ok(None);
         };
-        let path = self.tools.store.find(self.kind, digest)?;
-        let digest = digest.clone();
-        Ok(path.map(|path| Fetched { path, digest }))
+        let Some(path) = self.tools.store.find(self.kind, digest)? else {
+            return Ok(None);
+        };
+        Ok(Some(Fetched {
+            size: fs_err::metadata(&path).map_or(0, |metadata| metadata.len()),
+            path,
+            digest: digest.clone(),
+            kept: true,
+        }))
     }
 
     fn read_in_place(&self, path: &Path) -> Result<Fetched, Error> {
@@ -209,6 +236,8 @@ impl Download<'_> {
         Ok(Fetched {
             path: path.to_owned(),
             digest,
+            size,
+            kept: false,
         })
     }
 
@@ -239,6 +268,8 @@ impl Download<'_> {
         Ok(Fetched {
             path: added.path,
             digest: added.digest,
+            size: added.size,
+            kept: false,
         })
     }
 

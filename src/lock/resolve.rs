@@ -16,6 +16,7 @@ use super::{Content, Error, Lock, Request, Tools};
 use crate::digest::Digest;
 use crate::python::requirements::Requirements;
 use crate::python::{Libc, Target};
+use crate::timings;
 
 /// How long a resolution is good for, in seconds.
 const DAY: u64 = 24 * 60 * 60;
@@ -33,6 +34,16 @@ struct Note {
 
 /// Resolves the requirements for a target with uv, or gives what is remembered of an earlier time.
 pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> Result<Lock, Error> {
+    let timings = tools.progress.timings();
+    timings.measure("resolve", "", |note| resolve(request, target, tools, note))
+}
+
+fn resolve(
+    request: &Request,
+    target: &Target,
+    tools: &Tools<'_>,
+    note: &mut timings::Note,
+) -> Result<Lock, Error> {
     let requirements = inputs::requirements(request, tools.environment)?;
     inputs::check_project(request)?;
     let texts = inputs::texts(request)?;
@@ -45,13 +56,15 @@ pub(super) fn with_uv(request: &Request, target: &Target, tools: &Tools<'_>) -> 
     let variables = Indexes::of(request, tools.environment)?.for_uv;
     let own = key(request, target, tools, &texts, Some(&variables));
     let place = request.directory.join("pylock.toml");
-    if let Some((note, lock)) = recall(&own, &place, tools) {
-        let age = tools.environment.now_seconds().saturating_sub(note.time);
+    note.cached(false);
+    if let Some((remembered, lock)) = recall(&own, &place, tools) {
+        let age = tools.environment.now_seconds().saturating_sub(remembered.time);
         // What is on this machine can change at any time.
         let fresh = age < DAY && !request.upgrade && !has_local_sources(&lock);
         if fresh || request.offline {
             let detail = format!("{} as {} ago", count(&lock), ago(age));
             tools.progress.done("Resolved", detail);
+            note.cached(true);
             return finish(lock, request, &requirements);
         }
     }

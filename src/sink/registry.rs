@@ -117,13 +117,19 @@ fn blobs(
     queue.sort_by_key(|blob| std::cmp::Reverse(blob.descriptor.size));
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Ok(Uploads::new()));
+    let branch = progress.timings().branch();
     let work = || {
         while let Some(blob) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = client.upload(&reference.repository, blob, progress);
+            let descriptor = &blob.descriptor;
+            let result = branch.detail("upload", &descriptor.digest.to_string(), |note| {
+                let result = client.upload(&reference.repository, blob, progress);
+                note.bytes(descriptor.size);
+                note.cached(matches!(result, Ok(Upload::Existing | Upload::Mounted)));
+                result
+            });
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             match (&mut *done, result) {
                 (Ok(uploads), Ok(upload)) => {
-                    let descriptor = &blob.descriptor;
                     uploads.insert(descriptor.digest.clone(), (upload, descriptor.size));
                 }
                 (Ok(_), Err(error)) => {

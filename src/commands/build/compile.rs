@@ -31,7 +31,8 @@ impl Build<'_> {
         let layers: Vec<String> = base.layers.iter().map(|l| l.diff_id.to_string()).collect();
         let key = self.layer_key("standard library", &layers.join("\n"));
         let created_by = "pyoci: byte-code of the standard library";
-        let layer = self.layer((&key, created_by), &self.store, || {
+        let name = base.platform.to_string();
+        let make = || {
             let tree = self.compiled(bytecode::standard_library(base)?, &maker)?;
             let mut code = Tree::new();
             for (path, entry) in tree {
@@ -41,6 +42,9 @@ impl Build<'_> {
                 }
             }
             Ok(code)
+        };
+        let layer = self.timings.step("byte-code", &name, || {
+            self.layer((&key, created_by), &self.store, make)
         })?;
         self.progress.done(
             "Byte-code",

@@ -20,6 +20,7 @@ use crate::project::settings::Layers;
 use crate::project::{Packaging, Project, RequirementSource, runtime};
 use crate::python::Target;
 use crate::store::Store;
+use crate::timings::Note;
 use crate::tree::Tree;
 use crate::wheel::{self, InstallOptions, Installed, Wheel};
 
@@ -142,16 +143,9 @@ impl Build<'_> {
         let below = base.layers.len() + usize::from(added.is_some()) + usize::from(making.maker.is_some());
         let parts = layers::divide(selected, &layers, below, &self.store)?;
         let keys = making.keys(&parts)?;
-        let found: Vec<_> = parts
-            .iter()
-            .zip(&keys)
-            .map(|(part, key)| self.store.layer(key, &part.created_by))
-            .collect();
+        let find = |(part, key): (&layers::Part<'_>, &Digest)| self.kept_layer(key, &part.created_by);
+        let found: Vec<_> = parts.iter().zip(&keys).map(find).collect::<anyhow::Result<_>>()?;
         let unchanged = found.iter().flatten().count();
-        found
-            .iter()
-            .flatten()
-            .try_for_each(|layer| self.check_kept(layer))?;
         let verdict = Verdict::on(&keys, base, added);
         let (made, verdict) = match verdict.remembered(&self.store) {
             Some(known) if unchanged == parts.len() => (found.into_iter().flatten().collect(), known),
@@ -264,14 +258,45 @@ impl Build<'_> {
         store: &Store,
         tree: impl FnOnce() -> anyhow::Result<Tree>,
     ) -> anyhow::Result<Layer> {
-        if let Some(layer) = store.layer(key, created_by) {
+        self.layer_step(created_by, |note| {
+            if let Some(layer) = store.layer(key, created_by) {
+                self.check_kept(&layer)?;
+                note.cached(true);
+                return Ok(layer);
+            }
+            let tree = tree()?;
+            note.cached(false);
+            store.make_layer(key, created_by, |out| -> anyhow::Result<_> {
+                let watch = self.environment.secrets.watch();
+                Ok(layer::write_watched(&tree, &self.layers, watch, out)?)
+            })
+        })
+    }
+
+    /// The layer of a key, if a store has it: then finding it is a step.
+    fn kept_layer(&self, key: &Digest, created_by: &str) -> anyhow::Result<Option<Layer>> {
+        let Some(layer) = self.store.layer(key, created_by) else {
+            return Ok(None);
+        };
+        let layer = self.layer_step(created_by, |note| {
             self.check_kept(&layer)?;
-            return Ok(layer);
-        }
-        let tree = tree()?;
-        store.make_layer(key, created_by, |out| -> anyhow::Result<_> {
-            let watch = self.environment.secrets.watch();
-            Ok(layer::write_watched(&tree, &self.layers, watch, out)?)
+            note.cached(true);
+            Ok(layer)
+        });
+        layer.map(Some)
+    }
+
+    /// A step that gives a layer.
+    pub(super) fn layer_step(
+        &self,
+        created_by: &str,
+        work: impl FnOnce(&mut Note) -> anyhow::Result<Layer>,
+    ) -> anyhow::Result<Layer> {
+        let subject = created_by.trim_start_matches("pyoci: ");
+        self.timings.measure("layer", subject, |note| {
+            let layer = work(note)?;
+            note.bytes(layer.blob.descriptor.size);
+            Ok(layer)
         })
     }
 }

@@ -148,7 +148,8 @@ impl Making<'_> {
     ) -> anyhow::Result<(Layer, Facts)> {
         let build = self.build;
         let open = |package: &&Selected| self.open(&package.name, arriving);
-        let wheels = parallel::map(&part.packages, build.layers.threads, open)?;
+        let open_all = || parallel::map(&part.packages, build.layers.threads, open);
+        let wheels = build.timings.step("open wheels", "", open_all)?;
         let wheels: Vec<Wheel> = wheels.into_iter().flatten().collect();
         // The layer's pipeline checks every file against RECORD and knows no wheels: find the one to name.
         let named = |error: anyhow::Error| {
@@ -161,7 +162,8 @@ impl Making<'_> {
             let fault = wheels.iter().find_map(|wheel| wheel.verify_record().err());
             fault.map_or(error, Into::into)
         };
-        let installed = build.install(&wheels, &self.base.target, runtime::DEPENDENCIES)?;
+        let install = || build.install(&wheels, &self.base.target, runtime::DEPENDENCIES);
+        let installed = build.timings.step("install", "", install)?;
         let files = several
             .then(|| listing(&installed, &wheels))
             .transpose()
@@ -234,21 +236,24 @@ impl Making<'_> {
         (key, created_by): (&Digest, &str),
         settled: &dyn Fn() -> anyhow::Result<()>,
     ) -> anyhow::Result<(Layer, Vec<(TreePath, native::Elf)>)> {
+        let build = self.build;
         let tree = match &self.maker {
-            Some(maker) => self.build.compiled(tree, maker)?,
+            Some(maker) => build
+                .timings
+                .step("byte-code", "", || build.compiled(tree, maker))?,
             None => tree,
         };
         let mut scan = Scan::new(&tree);
-        let layer = self
-            .build
-            .store
-            .make_layer(key, created_by, |out| -> anyhow::Result<_> {
-                let watch = self.build.environment.secrets.watch();
+        let layer = build.layer_step(created_by, |note| {
+            note.cached(false);
+            build.store.make_layer(key, created_by, |out| {
+                let watch = build.environment.secrets.watch();
                 let mut see = |bytes: &[u8]| scan.feed(bytes);
-                let written = layer::write_seen(&tree, &self.build.layers, watch, out, &mut see)?;
+                let written = layer::write_seen(&tree, &build.layers, watch, out, &mut see)?;
                 settled()?;
                 Ok(written)
-            })?;
+            })
+        })?;
         Ok((layer, scan.finish()?))
     }
 }

@@ -17,7 +17,6 @@ mod packages;
 mod plan;
 mod run;
 mod shared_cache;
-pub mod timing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,12 +37,12 @@ use crate::project::settings::Settings;
 use crate::registry;
 use crate::source::Keep;
 use crate::store::Store;
+use crate::timings::Timings;
 use crate::tools::Tools;
 use outputs::{destinations, keep};
 use own_lock::OwnLock;
 pub use plan::{Plan, Planned, plans};
 use shared_cache::SharedCache;
-use timing::Timings;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]
@@ -115,8 +114,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let left_out = build.left_out(&reports);
     let mut written = Vec::new();
     for destination in &destinations {
-        let write = || destination.write(&closure, left_out.as_ref(), &build.tools());
-        written.push(build.timings.step("write", &destination.to_string(), write)?);
+        written.push(destination.write(&closure, left_out.as_ref(), &build.tools())?);
     }
     if let Some(place) = &build.project.settings.cache_to {
         let publish = || shared_cache::publish(place, &written, &build.tools());
@@ -183,7 +181,7 @@ impl<'a> Build<'a> {
             registries,
             environment,
             progress,
-            timings: Timings::default(),
+            timings: progress.timings().clone(),
             layers: layer_options(order, &project.settings, environment)?,
             upgrade: order.upgrade,
             outputs: destinations
@@ -224,12 +222,8 @@ impl Build<'_> {
         } = plan;
         let platform = base.platform;
         let name = platform.to_string();
-        let added = self
-            .timings
-            .step("packages", &name, || self.packages(&plan.reference, &base))?;
-        let library = self
-            .timings
-            .step("byte-code", &name, || self.standard_library(&base))?;
+        let added = self.packages(&plan.reference, &base)?;
+        let library = self.standard_library(&base)?;
         let dependencies = self.timings.step("dependencies", &name, || {
             self.dependencies(
                 &selected,
@@ -261,7 +255,9 @@ impl Build<'_> {
         let mut record = Record::new(&run, &base.target, kinds);
         record.packages.clone_from(&self.project.settings.packages);
         run.labels.insert(record::LABEL.to_owned(), record.label()?);
-        let image = assemble(&base, layers, &run, self.layers.mtime)?;
+        let image = self.timings.step("assemble", &name, || {
+            assemble(&base, layers, &run, self.layers.mtime)
+        })?;
         let of_base = base.layers.iter().map(|layer| (LayerKind::Base, layer.clone()));
         let report = PlatformReport {
             platform,

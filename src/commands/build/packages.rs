@@ -29,8 +29,9 @@ impl Build<'_> {
         if asked.is_empty() {
             return Ok(None);
         }
-        let added =
-            crate::commands::base::add_packages(reference, base, asked, &self.asked_base(), &self.tools())?;
+        let add =
+            || crate::commands::base::add_packages(reference, base, asked, &self.asked_base(), &self.tools());
+        let added = self.timings.step("packages", &base.platform.to_string(), add)?;
         let named = |package: &ListedPackage| (package.name.clone(), package.version.clone());
         Ok(added.map(|added| AddedPackages {
             layer: added.layer,

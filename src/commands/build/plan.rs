@@ -102,7 +102,8 @@ impl Build<'_> {
         let selected = self
             .timings
             .step("lock", &name, || self.select(&request, &base.target))?;
-        let files = self.project.files(&self.outputs, self.progress)?;
+        let list = || self.project.files(&self.outputs, self.progress);
+        let files = self.timings.step("files", &name, list)?;
         let distribution = self
             .timings
             .step("project", &name, || self.distribution(&request, &base.target))?;

@@ -172,26 +172,34 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         None => bundle.tree()?,
     };
     let secrets = &environment.secrets;
-    let (digest, size) = match (&output, form) {
-        (Some(output), Form::Deb)
-            if !order.dry_run
-                && let Some(package) = &package =>
-        {
-            package.write(output, &bundle, secrets)?
-        }
-        (Some(output), Form::Directory) if !order.dry_run => {
-            directory::write(&tree, output, bundle.layer.mtime, secrets)?;
-            (tree.digest()?, tree.size())
-        }
-        (Some(output), Form::Archive(compression)) if !order.dry_run => {
-            let options = layer::Options {
-                compression,
-                ..bundle.layer
-            };
-            archive::write(&tree, output, &options, secrets)?
-        }
-        _ => (tree.digest()?, tree.size()),
+    let write = || -> anyhow::Result<_> {
+        Ok(match (&output, form) {
+            (Some(output), Form::Deb)
+                if !order.dry_run
+                    && let Some(package) = &package =>
+            {
+                package.write(output, &bundle, secrets)?
+            }
+            (Some(output), Form::Directory) if !order.dry_run => {
+                directory::write(&tree, output, bundle.layer.mtime, secrets)?;
+                (tree.digest()?, tree.size())
+            }
+            (Some(output), Form::Archive(compression)) if !order.dry_run => {
+                let options = layer::Options {
+                    compression,
+                    ..bundle.layer
+                };
+                archive::write(&tree, output, &options, secrets)?
+            }
+            _ => (tree.digest()?, tree.size()),
+        })
     };
+    let timings = progress.timings();
+    let (digest, size) = timings.measure("write", &form.to_string(), |note| {
+        let (digest, size) = write()?;
+        note.bytes(size);
+        Ok::<_, anyhow::Error>((digest, size))
+    })?;
     if let Some(output) = output.as_ref().filter(|_| !order.dry_run) {
         let detail = format!("{}: {form}, {}", output.display(), summary(&bundle, &tree, size));
         progress.done("Bundle", detail);

@@ -13,8 +13,9 @@ use crate::parallel;
 /// How many blobs are written at once.
 const AT_ONCE: usize = 4;
 
-/// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk.
-pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<(), Error> {
+/// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk. Gives
+/// their bytes.
+pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<u64, Error> {
     let is_there = |blob: &Blob| {
         let metadata = fs_err::metadata(blob_path(layout, &blob.descriptor.digest));
         metadata.is_ok_and(|m| m.is_file() && m.len() == blob.descriptor.size)
@@ -37,7 +38,8 @@ pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<(), Error> {
     parents
         .iter()
         .try_for_each(|parent| sync_directory(parent))
-        .map_err(fault)
+        .map_err(fault)?;
+    Ok(missing.iter().map(|blob| blob.descriptor.size).sum())
 }
 
 fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {

@@ -92,8 +92,9 @@ pub fn check(directory: &Path) -> Result<(), Error> {
     }
 }
 
-/// Writes an image under its tags. With no tags the entry has no name. A failure leaves what was there before.
-pub fn write(image: &Closure, directory: &Path, tags: &[String], options: &Options) -> Result<(), Error> {
+/// Writes an image under its tags, and gives the bytes of the blobs that were not there yet. With no tags the entry has
+/// no name. A failure leaves what was there before.
+pub fn write(image: &Closure, directory: &Path, tags: &[String], options: &Options) -> Result<u64, Error> {
     check(directory)?;
     let fault = |source| Error::Write {
         path: directory.to_owned(),
@@ -116,7 +117,7 @@ pub fn write(image: &Closure, directory: &Path, tags: &[String], options: &Optio
     result
 }
 
-fn write_locked(image: &Closure, directory: &Path, tags: &[String], options: &Options) -> Result<(), Error> {
+fn write_locked(image: &Closure, directory: &Path, tags: &[String], options: &Options) -> Result<u64, Error> {
     let fault = |source| Error::Write {
         path: directory.to_owned(),
         source,
@@ -135,13 +136,14 @@ fn write_locked(image: &Closure, directory: &Path, tags: &[String], options: &Op
         left_out.is_some_and(|left_out| left_out.blobs.contains(&blob.descriptor.digest))
     };
     let blobs: Vec<&Blob> = image.all().filter(|blob| !left_out(blob)).collect();
-    write_blobs(&blobs, directory)?;
+    let written = write_blobs(&blobs, directory)?;
     let index = directory.join("index.json");
     if fs_err::read(&index).ok().as_deref() != Some(&new[..]) {
         replace_file(&index, &new).map_err(fault)?;
         sync_directory(directory).map_err(fault)?;
     }
-    remove_unreferenced(directory)
+    remove_unreferenced(directory)?;
+    Ok(written)
 }
 
 /// Where a blob is in a layout.

@@ -139,7 +139,8 @@ impl<'b> Making<'b> {
             start.import_roots.push(String::new());
         }
         let (wheels, fetched) = self.wheels()?;
-        let installed = build.install(&wheels, target, bundle::DEPENDENCIES);
+        let install = || build.install(&wheels, target, bundle::DEPENDENCIES);
+        let installed = build.timings.step("install", "", install);
         // Every file is checked against RECORD when it is read; where that fails the wheel is named.
         let installed = installed?.tree;
         let needs = self.needs(&wheels, distribution.as_ref(), &installed)?;
@@ -154,10 +155,12 @@ impl<'b> Making<'b> {
                 thin: thin.is_some(),
             },
         };
-        let app = build
-            .project
-            .tree(files, distribution.as_ref(), &start, options)?;
-        let app = app.with_small_files_read(HELD)?;
+        let app = build.timings.step("app", "", || -> anyhow::Result<_> {
+            let tree = build
+                .project
+                .tree(files, distribution.as_ref(), &start, options)?;
+            Ok(tree.with_small_files_read(HELD)?)
+        })?;
         build.check_exposed(&app)?;
         let mut all = app.clone();
         all.merge(installed.clone())?;

@@ -1,6 +1,6 @@
-//! How fast a directory of wheels becomes a layer.
+//! How fast a directory of wheels becomes a layer, by hand: any wheels, compression, number of threads.
 //!
-//! `cargo bench --bench layer -- DIR [gzip|zstd] [THREADS] [RUNS] [OUTPUT]`
+//! `cargo bench --bench layer_of_wheels -- DIR [gzip|zstd] [THREADS] [RUNS] [OUTPUT]`
 #![allow(
     missing_docs,
     clippy::disallowed_methods,
