@@ -25,5 +25,5 @@ machine
 packages=$(find "$work/mirror" -name '*.deb' | wc -l)
 table "The default base (recipe:trixie) of $packages Debian packages, from a mirror on loopback"
 row "pyoci build of a program without dependencies, empty cache" "" cold
-row "the same again" cold warm
-row "the same with --upgrade: the mirror's indexes are read anew" cold upgrade
+row "the same again" "" warm
+row "the same with --upgrade: the mirror's indexes are read anew" "" upgrade

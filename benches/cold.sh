@@ -21,17 +21,17 @@ section_locked() {
     while read -r wheel; do urls+=("$served/${wheel//+/%2B}"); done < <(find "$work/$set" -name '*.whl' -printf '%s %f\n' | sort -rn | cut -d' ' -f2)
     for _ in $(seq "$runs"); do
         rm -rf files
-        measure "$name-curl" curl --silent --fail --parallel --parallel-immediate --parallel-max 8 --create-dirs \
+        # Beside --parallel, --silent does not silence its meter.
+        measure "$name-curl" curl --stderr curl.log --fail --parallel --parallel-immediate --parallel-max 8 --create-dirs \
             --remote-name-all --output-dir files "${urls[@]}"
         clean_cache
         rm -rf out
         measure "$name-pyoci" "$pyoci" build "project-$name" -o out -q
     done
     stop_server
-    table "Cold, locked, $(cat "$work/$set"/*.whl | wc -c) bytes in ${#urls[@]} wheels ($set) at $rate MB/s${option:+, server with $option}"
-    row "pyoci build, the whole image" "$name-pyoci" "$name-pyoci"
-    row "curl of the same files, 8 connections" "$name-pyoci" "$name-curl"
-    row "pyoci, against curl" "$name-curl" "$name-pyoci"
+    table "Cold, locked, $(cat "$work/$set"/*.whl | wc -c) bytes in ${#urls[@]} wheels ($set) at $rate MB/s${option:+, server with $option}" "against curl"
+    row "curl of the files, 8 connections" "" "$name-curl"
+    row "pyoci build, the whole image" "$name-curl" "$name-pyoci"
 }
 
 # Unlocked: resolved, downloaded, built. The base is there; pyoci fetches a uv of its own if there is none: it has one here.

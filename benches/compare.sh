@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Compares pyoci with uv + umoci, pip + tar + gzip and buildah on local wheels: the layer of the dependencies, then builds
 # in which little or nothing has changed. Prints tables in Markdown. The network is needed the first time only.
+#
+#   benches/compare.sh [SECTION...]    web, big: their dependencies from nothing; changes; dependency. All by default
+#
 # What it takes from the environment, and where it writes: measure.sh.
 # shellcheck source-path=SCRIPTDIR source=measure.sh
 . "$(dirname "$0")/measure.sh"
@@ -8,7 +11,7 @@
 # Root's storage in a directory of its own, no mounts, no network.
 in_buildah() { buildah --root "$run/buildah" --runroot "$run/buildah-run" --storage-driver vfs "$@"; }
 export -f in_buildah
-export run
+export run PIP_ROOT_USER_ACTION=ignore
 
 # By pyoci: the whole image, with nothing but the base in the cache; and what it reports of the layer alone.
 pyoci_layer() {
@@ -63,13 +66,19 @@ for layer in json.load(open("report.json"))["platforms"][0]["layers"]:
     echo "Its size: $ours bytes; gzip -6 of the same tar: $theirs; $(awk "BEGIN { printf \"%+.1f\", ($ours / $theirs - 1) * 100 }")%."
 }
 
+# A list's wheels, in the page cache and in uv's cache, and the project that is locked to them.
+prepare() {
+    wheels_of "$1"
+    project_of "project-$1" "$work/$1"
+    cat "$work/$1"/*.whl base/blobs/sha256/* >/dev/null
+    uv_layer "$1" warm
+    rm "times/$1-uv-warm" "times/$1-umoci-warm"
+}
+
 # The dependencies of a list, by everybody in turn.
 section_layer() {
     local set=$1 number
-    wheels_of "$set"
-    project_of "project-$set" "$work/$set"
-    cat "$work/$set"/*.whl base/blobs/sha256/* >/dev/null
-    mkdir -p uv-warm && UV_CACHE_DIR=$run/uv-warm uv_layer "$set" warm && rm "times/$set-uv-warm" "times/$set-umoci-warm"
+    prepare "$set"
     for number in $(seq "$runs"); do
         pyoci_layer "$set"
         uv_layer "$set" cold
@@ -91,6 +100,7 @@ section_layer() {
 # Nothing, then one file of 20, has changed; the dependencies are there.
 section_changes() {
     local number
+    prepare web
     clean_cache
     rm -rf out out-umoci buildah buildah-run deps
     "$pyoci" build project-web -o out -q >/dev/null
@@ -122,6 +132,7 @@ section_changes() {
 # One small dependency in another version: a layer among groups.
 section_dependency() {
     local number
+    prepare web
     mkdir other && cp "$work"/web/*.whl other/ && rm other/idna-*
     ls "$work"/idna/idna-*.whl >/dev/null 2>&1 ||
         python3 -m pip download --quiet --no-deps --dest "$work/idna" idna==3.10 >&2
@@ -149,7 +160,10 @@ need umoci buildah uv
 base_of_all
 machine
 echo "$("$uv" --version), $(umoci --version | head -1), $(buildah --version), $(python3 -m pip --version | cut -d' ' -f1-2)"
-section_layer web
-section_layer big
-section_changes
-section_dependency
+[ $# -gt 0 ] || set -- web big changes dependency
+for section in "$@"; do
+    case $section in
+        web | big) section_layer "$section" ;;
+        changes | dependency) "section_$section" ;;
+    esac
+done

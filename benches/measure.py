@@ -37,7 +37,8 @@ def medians(files):
 
 def row(title, base, files):
     wall, processor, memory = medians(files)
-    ratio = f"{wall / medians(base)[0]:.1f}x" if base else ""
+    ratio = wall / medians(base)[0] if base else 0
+    ratio = f"{ratio:.{2 if ratio < 3 else 1}f}x" if base else ""
     milliseconds = f"{wall * 1000:.1f}" if wall < 0.1 else f"{wall * 1000:.0f}"
     # What a report says of itself has no processor time and no memory.
     rest = [f"{processor * 1000:.0f}", f"{memory:.0f}"] if memory else ["", ""]

@@ -78,10 +78,10 @@ steps = json.load(open(sys.argv[1]))["timings"]
 print(sum(step["seconds"] for step in steps if step["step"] == sys.argv[2]), 0, 0)' "$1" "$2" >>"$run/times/$3"
 }
 
-# Begins a table with a heading.
+# Begins a table with a heading; $2 names the column of ratios.
 table() {
     printf '\n**%s**\n\n' "$1"
-    echo "| | wall (ms) | processor (ms) | peak memory (MB) | against pyoci | runs |"
+    echo "| | wall (ms) | processor (ms) | peak memory (MB) | ${2:-against pyoci} | runs |"
     echo "|---|---|---|---|---|---|"
 }
 
