@@ -47,21 +47,17 @@ fn reports_say_which_results_were_there_and_images_know_nothing_of_it() {
         serde_json::from_str::<Value>(&stdout).unwrap()
     };
     let first = report(&[]);
-    for step in ["base", "target", "fetch", "dependencies", "layer", "write"] {
+    for step in ["base", "target", "dependencies", "layer", "write"] {
         assert_eq!(cached(&first, step), Some(false), "{step}");
     }
     assert_eq!(cached(&first, "lock"), None);
-    let fetch = first["timings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|step| step["step"] == "fetch");
+    let steps = first["timings"].as_array().unwrap();
+    let dependencies = steps.iter().find(|step| step["step"] == "dependencies").unwrap();
     let size = |name: &str| {
-        fs_err::metadata(sandbox.path(&format!("files/{name}-1.0-py3-none-any.whl")))
-            .unwrap()
-            .len()
+        let file = sandbox.path(&format!("files/{name}-1.0-py3-none-any.whl"));
+        fs_err::metadata(file).unwrap().len()
     };
-    assert_eq!(fetch.unwrap()["bytes"], size("one") + size("two"));
+    assert_eq!(dependencies["bytes"], size("one") + size("two"));
     let second = report(&[]);
     for step in ["base", "target", "dependencies", "layer", "app", "write"] {
         assert_eq!(cached(&second, step), Some(true), "{step}");
@@ -69,7 +65,6 @@ fn reports_say_which_results_were_there_and_images_know_nothing_of_it() {
     assert_eq!(first["digest"], second["digest"]);
     // Another layer of the same wheels.
     let third = report(&["--exclude", "two.py"]);
-    assert_eq!(cached(&third, "fetch"), Some(true));
     assert_eq!(cached(&third, "dependencies"), Some(false));
 
     let (digest, table) = build(&["--timings", "-q"]);
@@ -125,9 +120,12 @@ fn a_trace_has_every_step_within_the_one_that_it_is_part_of() {
         .filter(|event| event["cat"] == "download")
         .collect();
     assert_eq!(downloads.len(), 2);
-    let fetch = complete.iter().find(|event| event["cat"] == "fetch").unwrap();
+    let dependencies = complete
+        .iter()
+        .find(|event| event["cat"] == "dependencies")
+        .unwrap();
     for download in downloads {
-        assert!(span(fetch).0 <= span(download).0 && span(download).1 <= span(fetch).1);
+        assert!(span(dependencies).0 <= span(download).0 && span(download).1 <= span(dependencies).1);
         assert_eq!(download["args"]["cached"], false);
         assert!(download["args"]["bytes"].as_u64() > Some(100));
     }
@@ -143,7 +141,7 @@ fn steps_of_a_build_that_failed_and_of_a_copy_are_told_too() {
     );
     sandbox.write("app/pylock.toml", &nowhere);
     let failed = run(sandbox.pyoci().args(BUILD).arg("--timings")).failed_with(1);
-    assert!(failed.stderr.contains("\n  fetch"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("\ndependencies"), "{}", failed.stderr);
     assert!(failed.stderr.contains("error: "), "{}", failed.stderr);
     let copied = sandbox
         .run(&["pull", "oci:base:base", "-o", "copy", "--timings"])

@@ -173,6 +173,8 @@ impl ArrivingFile {
         Ok(Some(Fetched {
             path: added.path,
             digest: added.digest,
+            size: added.size,
+            kept: false,
         }))
     }
 

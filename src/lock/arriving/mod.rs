@@ -20,6 +20,7 @@ use super::{Artifact, Error, FetchedWheel, Location, Request, Selected, Source, 
 use crate::blob::RandomFile;
 use crate::python::{PackageName, Target, WheelFilename};
 use crate::store::Kind;
+use crate::timings::{Branch, Note};
 
 /// Wheels up to this size, in bytes, are not worth reading before they are whole.
 const SMALL: u64 = 256 * 1024;
@@ -46,6 +47,8 @@ pub struct Arriving<'a> {
     tasks: Tasks,
     state: Mutex<State>,
     changed: Condvar,
+    /// The step that it is done for.
+    branch: Branch<'a>,
 }
 
 /// A wheel that is fetched, by its number.
@@ -95,6 +98,7 @@ pub fn fetch_while<T, E: From<Error>>(
         tasks: Tasks::new(order),
         state: Mutex::default(),
         changed: Condvar::new(),
+        branch: tools.progress.timings().branch(),
     };
     let connections = if arriving.wheels.is_empty() {
         0
@@ -227,16 +231,30 @@ impl Arriving<'_> {
     /// What one connection does until all is there.
     fn connection(&self) {
         while let Some(task) = self.tasks.next() {
-            let (number, result) = match task {
-                Task::Begin(number) => {
-                    let result = self.begin(number);
-                    self.tasks.begun();
-                    (number, result)
-                }
-                Task::Part(number, range) => (number, self.part(number, range)),
-            };
+            let (Task::Begin(number) | Task::Part(number, _)) = task;
+            let name = &self.wheels[number].artifact.name;
+            let result = self.branch.detail("download", name, |note| self.task(task, note));
             if let Err(fault) = result {
                 self.fail(number, fault);
+            }
+        }
+    }
+
+    fn task(&self, task: Task, note: &mut Note) -> Result<(), Error> {
+        note.cached(false);
+        match task {
+            Task::Begin(number) => {
+                let result = self.begin(number);
+                self.tasks.begun();
+                if let Some(done) = self.lock().done.get(&number) {
+                    note.bytes(done.size);
+                    note.cached(done.kept);
+                }
+                result
+            }
+            Task::Part(number, range) => {
+                note.bytes(range.end - range.start);
+                self.part(number, range)
             }
         }
     }
