@@ -15,13 +15,13 @@ use crate::sink::file::replace_file;
 pub struct TimingsArgs {
     /// Print on stderr how long each step took, or write it to FILE, for Perfetto and `chrome://tracing`
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub timings: Option<PathBuf>,
+    pub timings: Option<String>,
 }
 
 impl TimingsArgs {
     /// The file of the trace, if one was asked for; absolute.
     pub fn file(&self, working_directory: &Path) -> Option<PathBuf> {
-        let named = self.timings.as_ref().filter(|file| !file.as_os_str().is_empty());
+        let named = self.timings.as_ref().filter(|file| !file.is_empty());
         named.map(|file| working_directory.join(file))
     }
 

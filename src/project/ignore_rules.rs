@@ -171,7 +171,7 @@ impl IgnoreRules {
         if let Some(reason) = never(name, candidate.relative) {
             return Ok(Verdict::Never(reason));
         }
-        if candidate.directory && self.is_output(candidate.path) {
+        if self.is_output(candidate.path) {
             return Ok(Verdict::Never(Reason::Clutter));
         }
         if self
