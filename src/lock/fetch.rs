@@ -63,8 +63,8 @@ pub(super) fn fetch_each(
         let (path, digest, name) = match (&chosen.source, file) {
             (Source::Wheel(artifact), Some(file)) => (file.path, file.digest, artifact.name.clone()),
             (_, file) => {
-                let build = || build::build(chosen, file.as_ref(), target, request, tools);
-                let built = tools.progress.timings().step("build", &chosen.title(), build)?;
+                let make = || build::build(chosen, file.as_ref(), target, request, tools);
+                let built = tools.progress.timings().step("build", &chosen.title(), make)?;
                 (built.path, built.digest, built.file_name.to_string())
             }
         };
