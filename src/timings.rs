@@ -91,10 +91,10 @@ impl Timings {
     pub fn branch(&self) -> Branch<'_> {
         let thread = std::thread::current().id();
         let state = self.state();
-        let lanes = state.lanes.iter().filter(|lane| lane.thread == thread);
+        let mut lanes = state.lanes.iter().filter(|lane| lane.thread == thread);
         Branch {
             timings: self,
-            within: lanes.filter_map(|lane| lane.open.last().copied()).next(),
+            within: lanes.find_map(|lane| lane.open.last().copied()),
         }
     }
 
