@@ -11,6 +11,7 @@
     reason = "a program of the benchmarks"
 )]
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -107,7 +108,8 @@ impl Server {
             head += "Accept-Ranges: bytes\r\n";
         }
         let length = end - first;
-        head += &format!(
+        let _ = write!(
+            head,
             "ETag: \"{size}\"\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes())?;

@@ -46,13 +46,13 @@ fn wheels(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("wheel");
     group.throughput(Throughput::Elements(FILES as u64));
     group.bench_function("open: zip, METADATA, RECORD", |bencher| {
-        bencher.iter(|| scene.open())
+        bencher.iter(|| scene.open());
     });
     let wheel = scene.open();
     group.bench_function("install", |bencher| bencher.iter(|| install(&wheel)));
     group.throughput(Throughput::Bytes(install(&wheel).size()));
     group.bench_function("inflate and check every file", |bencher| {
-        bencher.iter(|| wheel.verify_record().unwrap())
+        bencher.iter(|| wheel.verify_record().unwrap());
     });
 }
 
@@ -101,7 +101,7 @@ fn trees(criterion: &mut Criterion) {
     group.bench_function("insert 10,000 files", |bencher| bencher.iter(insert));
     let tree = insert();
     group.bench_function("digest of 10,000 files", |bencher| {
-        bencher.iter(|| tree.digest().unwrap())
+        bencher.iter(|| tree.digest().unwrap());
     });
 }
 
@@ -137,12 +137,12 @@ fn locks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("lock");
     group.throughput(Throughput::Elements(300));
     group.bench_function("read 300 packages", |bencher| {
-        bencher.iter(|| pylock::read(&file).unwrap())
+        bencher.iter(|| pylock::read(&file).unwrap());
     });
     let (lock, target) = (pylock::read(&file).unwrap(), target());
     let select = || lock.select(&target, &BTreeSet::new(), &BTreeSet::new()).unwrap();
     group.bench_function("select: markers and tags of 300 packages", |bencher| {
-        bencher.iter(select)
+        bencher.iter(select);
     });
 }
 
@@ -151,7 +151,7 @@ fn packages(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("deb");
     group.throughput(Throughput::Bytes(deb.len() as u64));
     group.bench_function("unpack (xz)", |bencher| {
-        bencher.iter(|| Deb::read(Cursor::new(&deb), &|_| false).unwrap())
+        bencher.iter(|| Deb::read(Cursor::new(&deb), &|_| false).unwrap());
     });
 }
 
@@ -294,9 +294,9 @@ fn deb() -> Vec<u8> {
         ("control.tar.xz", xz(&control.into_inner().unwrap())),
         ("data.tar.xz", xz(&data.into_inner().unwrap())),
     ] {
-        write!(
+        writeln!(
             deb,
-            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`",
             0,
             0,
             0,
@@ -316,6 +316,9 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, content: &[u8]) {
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     archive.append_data(&mut header, path, content).unwrap();
 }
 
