@@ -100,6 +100,25 @@ fn check_archive_name(text: &str) -> Result<(), ReferenceError> {
         .ok_or_else(|| ReferenceError::Repository(text.to_owned()))
 }
 
+/// Whether a text is a host and maybe a port, in the grammar that docker and podman have: `.` and `..` are none, so no host
+/// is a path.
+fn is_host(text: &str) -> bool {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let is_number = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let component = |c: &str| {
+        let word = c.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        !c.is_empty() && word && !c.starts_with('-') && !c.ends_with('-')
+    };
+    let is_name = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => name.split('.').all(component),
+    };
+    is_name && port.is_none_or(is_number)
+}
+
 impl LayoutReference {
     /// Parses `PATH[:TAG]`; a part after the last colon is a tag only if no `/` follows it, as skopeo does.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
@@ -204,10 +223,7 @@ impl FromStr for RegistryReference {
                     .iter()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
         };
-        let host_ok = registry
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
-        if !host_ok || name.len() > 255 || !name.split('/').all(component) {
+        if !is_host(registry) || name.len() > 255 || !name.split('/').all(component) {
             return Err(malformed());
         }
         Ok(Self {
@@ -360,6 +376,12 @@ mod tests {
             "x@sha256:12",
             "ghcr.io/",
             "-x/y",
+            "./a/b",
+            "../a",
+            "a.b:c:1/x",
+            "[x]:1/y",
+            "h-.example/x",
+            "h:65536/x",
             "a:",
             "docker-archive:a.tar:UPPER",
             "docker-archive:a.tar:@one",

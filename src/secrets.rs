@@ -119,9 +119,9 @@ impl Secrets {
                 continue;
             }
             let Some(at) = word.find("://") else { continue };
-            let scheme = word[..at]
-                .rfind(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c))
-                .map_or(0, |before| before + 1);
+            let is_before = |(_, c): &(usize, char)| !c.is_ascii_alphanumeric() && !"+-.".contains(*c);
+            let before = word[..at].char_indices().rfind(is_before);
+            let scheme = before.map_or(0, |(before, c)| before + c.len_utf8());
             if let Ok(url) = word[scheme..].parse() {
                 self.hold_url(&url);
             }
@@ -387,6 +387,13 @@ mod tests {
         for text in ["ghp_0123abc", "p@ss-w0rd", "p%40ss-w0rd"] {
             assert!(secrets.check("f", text.as_bytes()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_url_is_found_behind_any_character() {
+        let secrets = Secrets::default();
+        secrets.hold_urls("é\u{fffd}https://u:pass-word-1@h/x");
+        assert!(secrets.check("x", b"pass-word-1").is_err());
     }
 
     #[test]

@@ -41,10 +41,15 @@ pub enum Error {
     /// A line or a stanza is longer than any real one.
     #[error("line {0} is longer than {limit} bytes", limit = LINE_LIMIT)]
     Long(u64),
+    /// A stanza has more fields than any real one.
+    #[error("line {0}: more than {limit} fields in one stanza", limit = FIELDS_LIMIT)]
+    Fields(u64),
 }
 
 /// No line of Debian's own indexes is near it; memory stays bounded whatever comes.
 const LINE_LIMIT: u64 = 4 << 20;
+/// Debian's have some thirty. Each name is compared with those before it.
+const FIELDS_LIMIT: usize = 1000;
 
 /// Reads stanzas one by one.
 pub struct Stanzas<'a, R> {
@@ -127,6 +132,9 @@ impl<'a, R: BufRead> Stanzas<'a, R> {
                 if stanza.get(name).is_some() {
                     return Err(Error::Twice(self.line, name.to_owned()));
                 }
+                if stanza.0.len() == FIELDS_LIMIT {
+                    return Err(Error::Fields(self.line));
+                }
                 stanza.0.push((name.to_owned(), value.trim_start().to_owned()));
             }
         }
@@ -176,6 +184,10 @@ mod tests {
         assert!(matches!(stanzas("Package: a\nnonsense\n"), Err(Error::Line(2))));
         assert!(matches!(stanzas(" continuation\n"), Err(Error::Line(1))));
         assert!(matches!(stanzas("A: 1\na: 2\n"), Err(Error::Twice(2, _))));
+        let many: String = (0..=FIELDS_LIMIT)
+            .map(|number| format!("F{number}: 1\n"))
+            .collect();
+        assert!(matches!(stanzas(&many), Err(Error::Fields(1001))));
         assert!(matches!(stanzas("A: \u{1}\n: 2\n"), Err(Error::Line(2))));
         assert!(matches!(
             Stanzas::new(&b"A: \xff\n"[..]).next(),

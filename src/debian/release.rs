@@ -44,6 +44,11 @@ impl Release {
     pub fn read(message: &[u8], asked: &str, keyring: &Keyring, now: u64) -> Result<Self, Error> {
         let message = std::str::from_utf8(message).map_err(|_| signature::Error::Form("it is not UTF-8"))?;
         let text = keyring.verify(message, now)?;
+        Self::parse(&text, asked, now)
+    }
+
+    /// Reads the text that was signed; whoever calls it has verified it.
+    pub fn parse(text: &str, asked: &str, now: u64) -> Result<Self, Error> {
         let mut stanzas = Stanzas::new(text.as_bytes());
         let stanza = stanzas.next().transpose()?.ok_or(Error::Field("Suite"))?;
         let field = |name: &'static str| stanza.get(name).ok_or(Error::Field(name));

@@ -127,6 +127,16 @@ mod tests {
     }
 
     #[test]
+    fn a_base_whose_config_nobody_could_read_is_refused() {
+        for (key, value) in [("Labels", json!({ "a": {} })), ("Volumes", json!("x"))] {
+            let mut base = tiny_base();
+            base.config["config"][key] = value;
+            let error = assemble(&base, vec![], &tiny_run(), 0).unwrap_err();
+            assert!(matches!(error, Error::BaseConfig(_)), "{key}: {error}");
+        }
+    }
+
+    #[test]
     fn a_working_directory_must_be_absolute() {
         let run = Run {
             working_directory: "app".to_owned(),

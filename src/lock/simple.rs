@@ -19,7 +19,7 @@ pub(super) const LARGEST: u64 = 64 << 20;
 
 /// A file of a project, as an index lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File {
+pub struct File {
     /// Its name, without any `/`.
     pub name: String,
     /// Where it is.
@@ -36,7 +36,7 @@ pub(super) struct File {
 
 /// What is wrong with a page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum PageError {
+pub enum PageError {
     /// It is of a type that is none of the three.
     #[error("it answers with `{0}`, which is no page of a package index")]
     Type(String),
@@ -49,7 +49,7 @@ pub(super) enum PageError {
 }
 
 /// Reads a page by its content type; `page` is where it came from, after redirects.
-pub(super) fn parse(bytes: &[u8], content_type: &str, page: &Url) -> Result<Vec<File>, PageError> {
+pub fn parse(bytes: &[u8], content_type: &str, page: &Url) -> Result<Vec<File>, PageError> {
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     match kind.to_ascii_lowercase().as_str() {
         "application/vnd.pypi.simple.v1+json" | "application/json" => parse_json(bytes, page),

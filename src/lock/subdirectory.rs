@@ -12,7 +12,7 @@ const LARGEST: u64 = 4 << 30;
 /// system here: whoever unpacks the new archive checks them.
 ///
 /// > `packages.archive.subdirectory`: The subdirectory within the source tree where the project root is.
-pub(super) fn repack(archive: &Path, subdirectory: &str, to: &Path) -> Result<(), Said> {
+pub fn repack(archive: &Path, subdirectory: &str, to: &Path) -> Result<(), Said> {
     let said = |error: io::Error| Said(error.to_string());
     let file = fs_err::File::open(archive).map_err(said)?;
     let unpacked = flate2::read::GzDecoder::new(io::BufReader::new(file)).take(LARGEST);

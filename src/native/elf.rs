@@ -256,12 +256,18 @@ impl Reader<'_> {
         let Some(mut at) = self.offset(address) else {
             return;
         };
+        // Of all libraries together: a table that is a circle would else be gone through millions of times.
+        let mut left = VERSIONS_LIMIT;
         for _ in 0..count.min(VERSIONS_LIMIT) {
             let Some(need) = self.table(at, 16) else { return };
             let (versions, file) = (number16(&need, 2), number32(&need, 4));
             let library = self.name(file, NAME_LIMIT);
             let mut version_at = at + number32(&need, 8);
             for _ in 0..versions {
+                if left == 0 {
+                    return;
+                }
+                left -= 1;
                 let Some(version) = self.table(version_at, 16) else {
                     return;
                 };
@@ -270,9 +276,16 @@ impl Reader<'_> {
                 if let (Some(library), Some(name), false) = (&library, name, weak) {
                     elf.requires.entry(library.clone()).or_default().insert(name);
                 }
-                version_at += number32(&version, 12);
+                // > vna_next: offset to the next entry; 0 at the last.
+                match number32(&version, 12) {
+                    0 => break,
+                    next => version_at += next,
+                }
             }
-            at += number32(&need, 12);
+            match number32(&need, 12) {
+                0 => return,
+                next => at += next,
+            }
         }
     }
 
@@ -289,7 +302,10 @@ impl Reader<'_> {
                 return;
             };
             elf.defines.extend(self.name(number32(&first, 0), NAME_LIMIT));
-            at += number32(&definition, 16);
+            match number32(&definition, 16) {
+                0 => return,
+                next => at += next,
+            }
         }
     }
 
@@ -382,5 +398,51 @@ mod tests {
                 ..Elf::default()
             })
         );
+    }
+
+    /// An object of one segment; all its tables are at the byte 256, where the dynamic section ends.
+    fn object(dynamic: &[(u64, u64)], tables: &[u8]) -> Vec<u8> {
+        let mut bytes = b"\x7fELF\x02\x01".to_vec();
+        bytes.resize(256, 0);
+        let size = (256 + tables.len()) as u64;
+        bytes[32..40].copy_from_slice(&64_u64.to_le_bytes());
+        bytes[54..56].copy_from_slice(&56_u16.to_le_bytes());
+        bytes[56..58].copy_from_slice(&2_u16.to_le_bytes());
+        for (at, kind, offset, length) in [(64, PT_LOAD, 0, size), (120, PT_DYNAMIC, 176, 80)] {
+            bytes[at..at + 4].copy_from_slice(&kind.to_le_bytes());
+            bytes[at + 8..at + 16].copy_from_slice(&u64::to_le_bytes(offset));
+            bytes[at + 16..at + 24].copy_from_slice(&u64::to_le_bytes(offset));
+            bytes[at + 32..at + 40].copy_from_slice(&length.to_le_bytes());
+        }
+        for (entry, (tag, value)) in dynamic.iter().enumerate() {
+            let at = 176 + 16 * entry;
+            bytes[at..at + 8].copy_from_slice(&tag.to_le_bytes());
+            bytes[at + 8..at + 16].copy_from_slice(&value.to_le_bytes());
+        }
+        bytes.extend_from_slice(tables);
+        bytes
+    }
+
+    #[test]
+    fn tables_that_lead_to_themselves_are_not_gone_through_for_ever() {
+        // A library that needs 65,535 versions, the next one always the same; and millions of such libraries.
+        let need = |version_next: u32, next: u32| {
+            let mut table = vec![1, 0, 0xff, 0xff];
+            for number in [1, 16, next, 0, 0, 1, version_next] {
+                table.extend(u32::to_le_bytes(number));
+            }
+            table.extend(b"\0lib\0");
+            table.resize(128 * 1024, 0);
+            object(
+                &[(DT_STRTAB, 288), (DT_VERNEED, 256), (DT_VERNEEDNUM, u64::MAX)],
+                &table,
+            )
+        };
+        let begun = std::time::Instant::now();
+        for (version_next, next) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let elf = Elf::read(&need(version_next, next)).unwrap();
+            assert_eq!(elf.requires["lib"], ["lib".to_owned()].into());
+        }
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
     }
 }

@@ -71,6 +71,8 @@ fn blocks(lines: &[&str]) -> Vec<(usize, String)> {
             .rposition(|line| *line == "# ///")
             .filter(|end| *end > 0)
         else {
+            // What opens another block in the same comment finds no end either.
+            at += length;
             continue;
         };
         if lines[at - 1] == "# /// script" {
@@ -117,6 +119,16 @@ mod tests {
         ] {
             assert_eq!(ScriptMetadata::parse(script).unwrap(), None, "{script}");
         }
+    }
+
+    #[test]
+    fn blocks_that_never_end_are_passed_over_at_once() {
+        let begun = std::time::Instant::now();
+        let script = "# /// script\n".repeat(200_000);
+        assert_eq!(ScriptMetadata::parse(&script).unwrap(), None);
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+        let script = "# /// script\n# x = 1\n\n# /// script\n# dependencies = []\n# ///\n";
+        assert!(ScriptMetadata::parse(script).unwrap().is_some());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 /// One way to authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
     /// A user name and password with each request (RFC 7617).
     Basic,
     /// A token that is fetched elsewhere (distribution token specification).
@@ -17,7 +17,7 @@ pub(super) enum Challenge {
 }
 
 /// All challenges that are understood, in the order of the headers. One header may hold several.
-pub(super) fn challenges<'v>(headers: impl Iterator<Item = &'v str>) -> Vec<Challenge> {
+pub fn challenges<'v>(headers: impl Iterator<Item = &'v str>) -> Vec<Challenge> {
     headers.flat_map(|value| Reader { rest: value }.all()).collect()
 }
 

@@ -5,7 +5,7 @@
 
 mod auth_file;
 mod certificates;
-mod challenge;
+pub mod challenge;
 mod client;
 mod content;
 mod credentials;

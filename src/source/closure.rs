@@ -1,10 +1,13 @@
 //! Everything that a source's image refers to, for an exact copy.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::document::Document;
 use super::{Error, Source};
 use crate::blob::Blob;
+use crate::digest::Digest;
 use crate::image::media_type::{is_index, is_manifest};
 use crate::image::{Closure, to_oci};
 
@@ -24,50 +27,65 @@ pub fn closure(source: &dyn Source) -> Result<Closure, Error> {
         what: "a platform".to_owned(),
         source: Some(cause),
     })?);
-    let mut closure = Closure {
-        descriptor,
-        documents: Vec::new(),
-        blobs: Vec::new(),
+    let mut collector = Collector {
+        source,
+        closure: Closure {
+            descriptor,
+            documents: Vec::new(),
+            blobs: Vec::new(),
+        },
+        documents: BTreeSet::new(),
+        blobs: BTreeSet::new(),
     };
-    collect(source, root.document, &mut closure, 0)?;
-    Ok(closure)
+    collector.collect(root.document, 0)?;
+    Ok(collector.closure)
 }
 
-fn collect(source: &dyn Source, blob: Blob, closure: &mut Closure, depth: usize) -> Result<(), Error> {
-    let document = Document::read(source, &blob, "manifest")?;
-    let media_type = blob.descriptor.media_type.as_str();
-    if is_index(media_type) {
-        if depth == DEPTH {
-            return Err(document.malformed("indexes are nested too deep"));
-        }
-        for entry in document.list("manifests")? {
-            let descriptor = document.descriptor(entry)?;
-            if closure
-                .documents
-                .iter()
-                .any(|d| d.descriptor.digest == descriptor.digest)
-            {
-                continue;
+struct Collector<'s> {
+    source: &'s dyn Source,
+    closure: Closure,
+    /// What is listed: documents say how many there are, so nothing is looked for among all of them.
+    documents: BTreeSet<Digest>,
+    blobs: BTreeSet<Digest>,
+}
+
+impl Collector<'_> {
+    fn collect(&mut self, blob: Blob, depth: usize) -> Result<(), Error> {
+        let source = self.source;
+        let document = Document::read(source, &blob, "manifest")?;
+        let media_type = blob.descriptor.media_type.as_str();
+        if is_index(media_type) {
+            if depth == DEPTH {
+                return Err(document.malformed("indexes are nested too deep"));
             }
-            if closure.documents.len() == MANIFESTS {
-                return Err(document.malformed(format!("more than {MANIFESTS} manifests")));
+            for entry in document.list("manifests")? {
+                let descriptor = document.descriptor(entry)?;
+                if !self.documents.insert(descriptor.digest.clone()) {
+                    continue;
+                }
+                if self.documents.len() > MANIFESTS {
+                    return Err(document.malformed(format!("more than {MANIFESTS} manifests")));
+                }
+                self.collect(source.document(&descriptor)?, depth + 1)?;
             }
-            collect(source, source.document(&descriptor)?, closure, depth + 1)?;
+        } else if is_manifest(media_type) {
+            let config = document.value.get("config").unwrap_or(&Value::Null);
+            for part in document.list("layers")?.iter().chain([config]) {
+                refuse_foreign(source, part)?;
+                let descriptor = document.descriptor(part)?;
+                if self.blobs.insert(descriptor.digest.clone()) {
+                    self.closure.blobs.push(source.blob(&descriptor)?);
+                }
+            }
+        } else {
+            return Err(Error::MediaType {
+                place: source.place(),
+                media_type: media_type.to_owned(),
+            });
         }
-    } else if is_manifest(media_type) {
-        let config = document.value.get("config").unwrap_or(&Value::Null);
-        for part in document.list("layers")?.iter().chain([config]) {
-            refuse_foreign(source, part)?;
-            closure.add_blob(source.blob(&document.descriptor(part)?)?);
-        }
-    } else {
-        return Err(Error::MediaType {
-            place: source.place(),
-            media_type: media_type.to_owned(),
-        });
+        self.closure.documents.push(blob);
+        Ok(())
     }
-    closure.documents.push(blob);
-    Ok(())
 }
 
 /// A layer with `urls` is to be fetched from there and may be missing here.
