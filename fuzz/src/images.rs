@@ -112,7 +112,7 @@ pub fn config(data: &[u8]) {
         users: BTreeMap::new(),
         has_shell: false,
     };
-    if let Some(user) = UserChoice::of_base(&base) {
+    if let Ok(Some(user)) = UserChoice::of_base(&base) {
         let _ = user.resolve(&base);
     }
     let run = Run {

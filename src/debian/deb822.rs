@@ -184,9 +184,10 @@ mod tests {
         assert!(matches!(stanzas("Package: a\nnonsense\n"), Err(Error::Line(2))));
         assert!(matches!(stanzas(" continuation\n"), Err(Error::Line(1))));
         assert!(matches!(stanzas("A: 1\na: 2\n"), Err(Error::Twice(2, _))));
-        let many: String = (0..=FIELDS_LIMIT)
+        let lines: Vec<String> = (0..=FIELDS_LIMIT)
             .map(|number| format!("F{number}: 1\n"))
             .collect();
+        let many = lines.concat();
         assert!(matches!(stanzas(&many), Err(Error::Fields(1001))));
         assert!(matches!(stanzas("A: \u{1}\n: 2\n"), Err(Error::Line(2))));
         assert!(matches!(
