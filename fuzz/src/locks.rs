@@ -1,5 +1,7 @@
 //! Lock files of all tools: read as the project's lock, chosen from, written as `pylock.toml` and read again.
 
+use std::collections::BTreeSet;
+
 use pyoci::base::{LockedBase, LockedPackages};
 use pyoci::lock::{self, Lock, LockFormat, MadeFrom, Request, pylock as pylock_file};
 
@@ -58,7 +60,7 @@ fn read(data: &[u8], format: LockFormat) {
 
 /// What was read can be chosen from, and written and read again, where the format has all that it says.
 fn check(lock: &Lock, directory: &std::path::Path) {
-    let (target, none) = (scene::target(), (Default::default(), Default::default()));
+    let (target, none) = (scene::target(), (BTreeSet::new(), BTreeSet::new()));
     if let Ok(selected) = lock.select(&target, &none.0, &none.1) {
         for one in selected {
             let _ = (one.title(), one.identity(), one.is_directory(directory));
