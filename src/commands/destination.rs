@@ -176,6 +176,7 @@ impl Destination {
                 let options = layout::Options {
                     mode: *mode,
                     left_out: left_out.cloned(),
+                    progress: tools.progress.clone(),
                 };
                 layout::write(image, directory, &self.names, &options)?;
             }

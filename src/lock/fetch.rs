@@ -255,7 +255,7 @@ impl Download<'_> {
             if n == 0 {
                 return Ok(());
             }
-            to.write_all(&buffer[..n]).map_err(|e| self.broken(e))?;
+            to.write_all(&buffer[..n]).map_err(crate::store::Error::Write)?;
             done += n as u64;
             if done > limit {
                 // Stop reading what cannot be right any more.

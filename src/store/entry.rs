@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::{Error, Kind, Store, set_mode};
+use super::{Error, Kind, Store, directory, set_mode};
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::files;
 use crate::secrets::Watch;
 
 /// An entry that has been added.
@@ -35,8 +36,8 @@ pub struct NewEntry {
 impl NewEntry {
     pub(super) fn new(store: &Store, kind: Kind) -> Result<Self, Error> {
         let directory = store.root().join("tmp");
-        let file = NamedTempFile::new_in(&directory).map_err(|source| Error::Io {
-            path: directory,
+        let file = NamedTempFile::new_in(&directory).map_err(|source| Error::Directory {
+            path: store.root().to_owned(),
             source,
         })?;
         Ok(Self {
@@ -89,9 +90,7 @@ impl NewEntry {
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(()),
-                Ok(n) => self
-                    .write_all(&buffer[..n])
-                    .map_err(|source| self.fault(source))?,
+                Ok(n) => self.write_all(&buffer[..n]).map_err(Error::Write)?,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(Error::Source(e)),
             }
@@ -116,9 +115,9 @@ impl NewEntry {
             source,
         };
         if let Some(parent) = path.parent() {
-            fs_err::create_dir_all(parent).map_err(fault)?;
+            directory::make_private(parent).map_err(fault)?;
         }
-        self.file.persist(&path).map_err(|e| fault(e.error))?;
+        files::persist(self.file, &path).map_err(fault)?;
         Ok(Added {
             path,
             digest: digest.clone(),
@@ -139,8 +138,9 @@ impl NewEntry {
     }
 
     fn fault(&self, source: io::Error) -> Error {
-        Error::Io {
-            path: self.file.path().to_owned(),
+        // The name that it would have had means nothing to anybody; the directory's disk may be full.
+        Error::Directory {
+            path: self.store.root().to_owned(),
             source,
         }
     }
@@ -149,7 +149,9 @@ impl NewEntry {
 impl Write for NewEntry {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // All of it, so that nothing is scanned twice.
-        self.file.write_all(bytes)?;
+        let written = self.file.as_file_mut().write_all(bytes);
+        // Whoever writes here knows of other files too: this one is named.
+        written.map_err(|source| io::Error::new(source.kind(), self.fault(source)))?;
         self.pass(bytes)?;
         Ok(bytes.len())
     }
