@@ -104,7 +104,7 @@ impl Error {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Directory { source, .. } if is_full(source) => Some(
+            Self::Directory { source, .. } | Self::Io { source, .. } if is_full(source) => Some(
                 "make room with `pyoci cache prune`, or set XDG_CACHE_HOME to a directory on another disk"
                     .to_owned(),
             ),

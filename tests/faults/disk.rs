@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::random::{Random, everything};
 use crate::scene::{Scene, Version, layout};
 use crate::support::{Run, run};
-use crate::tracing::{Traced, most_of_a_thread, name_of};
+use crate::tracing::{Traced, most_of_a_thread};
 use crate::works::{Mount, Work, works};
 
 const FULL: [(&str, &str); 3] = [
@@ -154,7 +154,8 @@ fn every_call_that_fails_is_an_error_that_names_path_and_reason_and_leaves_all_a
 fn what_a_signal_interrupts_is_done_again() {
     let scene = Scene::new();
     let _mount = Mount::new(scene.sandbox.path("mount"), "64m");
-    let calls = "read,write,pread64,pwrite64,copy_file_range,fsync,fdatasync,syncfs,rename,renameat2,close,openat,flock";
+    let calls =
+        "read,write,pread64,pwrite64,copy_file_range,fsync,fdatasync,syncfs,rename,renameat2,close,flock";
     let mut count = 0;
     for work in works(&scene) {
         let [_, outcome] = work.outcomes(&scene);
@@ -170,7 +171,7 @@ fn what_a_signal_interrupts_is_done_again() {
             (work.clear)(&scene);
             // Renames and syncs are few and come late; reads and openings are many, the loader's the first.
             for when in ["1+2", "16+3"] {
-                let early = ["read", "pread64", "close", "openat"];
+                let early = ["read", "pread64", "close"];
                 let chosen: Vec<&str> = calls
                     .split(',')
                     .filter(|c| (when == "16+3") == early.contains(c))
@@ -342,24 +343,5 @@ fn a_stdout_that_takes_nothing_is_an_error_after_the_work_is_done() {
             assert!(silent.success(), "{more:?}");
         }
         layout(&scene.sandbox.path("image")).unwrap();
-    }
-}
-
-#[test]
-#[ignore = "needs what tests/setup.sh installs"]
-fn without_more_threads_the_work_is_done_by_one_or_an_error_says_why() {
-    let scene = Scene::new();
-    for work in works(&scene).iter().filter(|work| !work.name.contains("mount")) {
-        let [_, outcome] = work.outcomes(&scene);
-        scene.cool();
-        let inject = "inject=clone,clone3:error=EAGAIN:when=1+1";
-        let (done, lines) = Traced::new(&scene, &work.arguments(), "clone,clone3", Some(inject)).run();
-        assert!(
-            lines.iter().any(|line| name_of(line).is_some()),
-            "{}: no thread was wanted",
-            work.name
-        );
-        assert_eq!(done.status, Some(0), "{}: {}", work.name, done.stderr);
-        assert_eq!((work.state)(&scene), outcome, "{}", work.name);
     }
 }
