@@ -138,6 +138,16 @@ fn confined(
     };
     needs.readable.extend(super::confined::prefixes(&python, tools)?);
     needs.readable.extend(named(&run, request)?);
+    // setuptools writes beside the sources that it is asked about: the user's own, wherever they were named.
+    let is_source = |path: &&PathBuf| {
+        ["setup.py", "pyproject.toml"]
+            .iter()
+            .any(|file| path.join(file).is_file())
+    };
+    let sources = needs.readable.iter().filter(is_source);
+    needs
+        .writable
+        .extend(sources.map(|path| (path.clone(), path.clone())));
     let private = PRIVATE.map(|name| request.directory.join(name));
     let private = private.into_iter().filter(|path| path.is_file());
     needs
