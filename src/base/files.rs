@@ -167,7 +167,9 @@ impl Files {
         // From there on only: a layer may have a million whiteouts.
         let from = (Bound::Excluded(prefix.as_str()), Bound::Unbounded);
         let below = self.entries.range::<str, _>(from);
-        let below = below.map(|(path, _)| path).take_while(|p| p.as_str().starts_with(&prefix));
+        let below = below
+            .map(|(path, _)| path)
+            .take_while(|p| p.as_str().starts_with(&prefix));
         for path in below.cloned().collect::<Vec<_>>() {
             self.entries.remove(&path);
         }
@@ -199,7 +201,9 @@ impl Room {
     fn keep(&mut self, bytes: usize) -> io::Result<()> {
         self.kept += bytes;
         if self.kept > KEPT_LIMIT {
-            return Err(io::Error::other("more package lists and configuration than any base has"));
+            return Err(io::Error::other(
+                "more package lists and configuration than any base has",
+            ));
         }
         Ok(())
     }

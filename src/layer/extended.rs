@@ -49,10 +49,14 @@ impl Extended {
         self.has_pax = true;
         records.check_charset(dialect.has_bytes())?;
         if dialect == Dialect::Source && records.has_comment() {
-            return Err(invalid("an extended header has a comment: no archiver writes one there"));
+            return Err(invalid(
+                "an extended header has a comment: no archiver writes one there",
+            ));
         }
         if self.path.is_some() || self.link.is_some() {
-            return Err(invalid("two kinds of extended headers are in front of one member"));
+            return Err(invalid(
+                "two kinds of extended headers are in front of one member",
+            ));
         }
         self.is_sparse = records.is_sparse();
         let own_name = records.text("GNU.sparse.name")?;
@@ -71,7 +75,11 @@ impl Extended {
             return Err(invalid("a long name that is none"));
         }
         name.truncate(end);
-        let place = if kind == b'L' { &mut self.path } else { &mut self.link };
+        let place = if kind == b'L' {
+            &mut self.path
+        } else {
+            &mut self.link
+        };
         if self.has_pax || place.replace(name).is_some() {
             return Err(invalid("a member has two long names"));
         }
@@ -114,9 +122,9 @@ impl Extended {
     pub fn size(&self, stated: u64) -> io::Result<u64> {
         match self.size {
             // It says what the header's field is too small for.
-            Some(size) if size != stated && size <= MOST_OCTAL => {
-                Err(invalid("a member's extended header and its header state different sizes"))
-            }
+            Some(size) if size != stated && size <= MOST_OCTAL => Err(invalid(
+                "a member's extended header and its header state different sizes",
+            )),
             size => Ok(size.unwrap_or(stated)),
         }
     }
@@ -129,7 +137,9 @@ fn text(bytes: &[u8], dialect: Dialect) -> io::Result<String> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| invalid("a name is not UTF-8"))?;
     if dialect == Dialect::Source && (text.contains('\\') || text.contains(char::is_control)) {
-        return Err(invalid(format!("{text:?}: a name with a backslash or a control character")));
+        return Err(invalid(format!(
+            "{text:?}: a name with a backslash or a control character"
+        )));
     }
     Ok(text.to_owned())
 }

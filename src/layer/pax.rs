@@ -86,9 +86,13 @@ impl<'a> Records<'a> {
 
     /// Checks a header that is for all members that follow.
     pub fn check_global(&self) -> io::Result<()> {
-        let own = OF_ONE_MEMBER.iter().find(|keyword| self.0.contains_key(**keyword));
+        let own = OF_ONE_MEMBER
+            .iter()
+            .find(|keyword| self.0.contains_key(**keyword));
         if let Some(keyword) = own {
-            return Err(invalid(format!("an extended header gives all members one {keyword}")));
+            return Err(invalid(format!(
+                "an extended header gives all members one {keyword}"
+            )));
         }
         if self.is_sparse() || self.0.contains_key("hdrcharset") {
             return Err(invalid("an extended header changes how all members are read"));
@@ -144,7 +148,11 @@ mod tests {
             b"3 \n",
             b"1 \n",
         ] {
-            assert!(Records::parse(bytes).is_err(), "{:?}", String::from_utf8_lossy(bytes));
+            assert!(
+                Records::parse(bytes).is_err(),
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
         for bytes in [&b"9 size=x\n"[..], b"11 size=-1\n", b"8 size=\n"] {
             assert!(Records::parse(bytes).unwrap().number("size").is_err());

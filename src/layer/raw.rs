@@ -106,7 +106,9 @@ impl Raw {
         let (high, low) = field.split_at(length.saturating_sub(8));
         let high = high.iter().enumerate();
         // The first byte is 0x80, or 0xff of a negative number.
-        let fits = high.map(|(at, b)| if at == 0 { b ^ 0x80 } else { *b }).all(|b| b == 0);
+        let fits = high
+            .map(|(at, b)| if at == 0 { b ^ 0x80 } else { *b })
+            .all(|b| b == 0);
         let mut bytes = [0; 8];
         bytes[8 - low.len()..].copy_from_slice(low);
         if length == 8 {
@@ -133,7 +135,9 @@ impl Raw {
             return Err(());
         }
         // Twelve digits at most: 36 bits.
-        Ok(digits.iter().fold(0, |number, digit| number * 8 + u64::from(digit - b'0')))
+        Ok(digits
+            .iter()
+            .fold(0, |number, digit| number * 8 + u64::from(digit - b'0')))
     }
 }
 

@@ -270,7 +270,10 @@ impl<'a> LayerReader<'a> {
             b'3' | b'4' | b'6' if self.dialect.has_special_files() => FoundKind::Other,
             b'3' | b'4' | b'6' => return refused("a device or a pipe"),
             kind => {
-                let what = format!("a member of type `{}`, which is not taken", char::from(kind).escape_debug());
+                let what = format!(
+                    "a member of type `{}`, which is not taken",
+                    char::from(kind).escape_debug()
+                );
                 return refused(&what);
             }
         };

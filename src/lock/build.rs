@@ -11,7 +11,9 @@ use super::process::Run;
 use super::repository::checkout;
 use super::source_tree::SourceTree;
 use super::uv::Uv;
-use super::{Error, Request, Said, Selected, Source, Tools, build_environment, messages, sdist, subdirectory};
+use super::{
+    Error, Request, Said, Selected, Source, Tools, build_environment, messages, sdist, subdirectory,
+};
 use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::python::{Libc, Tags, Target, WheelFilename};

@@ -77,7 +77,9 @@ impl Members {
             _ => {}
         }
         // Through a link that is there already another file would be written.
-        let below = path.parents().find(|parent| self.paths.get(parent) == Some(&false));
+        let below = path
+            .parents()
+            .find(|parent| self.paths.get(parent) == Some(&false));
         if let Some(parent) = below {
             return Err(format!("{path}: below {parent}, which is no directory"));
         }
@@ -100,7 +102,10 @@ impl Members {
 
     fn has_below(&self, path: &TreePath) -> bool {
         let prefix = format!("{path}/");
-        let next = self.paths.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded)).next();
+        let next = self
+            .paths
+            .range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded))
+            .next();
         next.is_some_and(|(other, _)| other.as_str().starts_with(&prefix))
     }
 }
