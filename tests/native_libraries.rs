@@ -17,21 +17,10 @@ fn missing_libraries_are_named_with_their_package_and_the_packages_make_the_app_
     );
     sandbox.write("app/requirements.txt", "pyodbc\nscikit-learn\npsycopg2-binary\n");
     let without = sandbox.build("app", &["-v"]);
-    if without
+    // A mirror may give an index of files that is not the signed one: it is not believed, and the warning has no name.
+    let named = !without
         .stderr
-        .contains("Contents-amd64.gz was not kept: expected sha256:")
-    {
-        // The mirror gives an index that is not the signed one: it is not believed, and the warning comes without a name.
-        assert!(
-            without
-                .stderr
-                .contains("needs libodbc.so.2: no wheel has it, nor the base\n")
-        );
-        eprintln!(
-            "the mirror's Contents file is not what InRelease says: which package has a library was not tested"
-        );
-        return;
-    }
+        .contains("Contents-amd64.gz was not kept: expected sha256:");
     let warnings: Vec<_> = without
         .stderr
         .lines()
@@ -45,11 +34,11 @@ fn missing_libraries_are_named_with_their_package_and_the_packages_make_the_app_
     assert!(
         warnings[0].contains("pyodbc: /deps/pyodbc")
             && warnings[0].contains("libodbc.so.2")
-            && warnings[0].contains("Debian's libodbc2"),
+            && warnings[0].contains("Debian's libodbc2") == named,
         "{warnings:?}"
     );
     // Found again when nothing is made.
-    assert!(sandbox.build("app", &[]).stderr.contains("libodbc2"));
+    assert_eq!(sandbox.build("app", &[]).stderr.contains("libodbc2"), named);
     let strict = sandbox
         .run(&["build", "app", "-o", "strict", "--strict"])
         .failed_with(1);

@@ -142,6 +142,17 @@ fn wanted(selected: &Selected) -> Option<Wanted<'_>> {
     })
 }
 
+/// Ends everything if its thread panics, so that nobody is left waiting.
+struct FailOnPanic<'f, 'a>(&'f Arriving<'a>);
+
+impl Drop for FailOnPanic<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(usize::MAX, Error::Stopped);
+        }
+    }
+}
+
 impl Arriving<'_> {
     /// The wheel of a package, as soon as some of it is there; `None` if it is not fetched. Fails if it cannot be had;
     /// [`Arriving::settle`] then says why.
@@ -230,6 +241,7 @@ impl Arriving<'_> {
 
     /// What one connection does until all is there.
     fn connection(&self) {
+        let _guard = FailOnPanic(self);
         while let Some(task) = self.tasks.next() {
             let (Task::Begin(number) | Task::Part(number, _)) = task;
             let name = &self.wheels[number].artifact.name;
