@@ -1,24 +1,30 @@
 //! Byte-code: unchecked-hash `.pyc` files (PEP 552) with the paths that the sources have in the image.
 //!
-//! The compiler is an interpreter of the target's own version that runs on the host. Sources go to it through a pipe,
-//! so no name of an archive's member reaches the host's file system.
+//! The compiler is the base's own interpreter or one of its version on the host. Sources go to it through a pipe, so no
+//! name of an archive's member reaches the host's file system. What it made of a wheel is kept in the store.
 
+mod base_files;
+mod compiler;
 mod interpreter;
 mod maker;
+mod source;
+mod work;
 
-use std::io::{self, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::collections::BTreeMap;
+use std::io;
 
 pub use interpreter::Interpreter;
-pub use maker::{Maker, standard_library};
+pub use maker::Maker;
 
 use crate::paths::TreePath;
-use crate::tree::{Content, Entry, Kind, Tree};
+use crate::store::{Packed, Store};
+use crate::tree::{Content, Entry, Tree};
+use crate::{layer, parallel, store};
+use source::{Group, Source};
 
-/// Sources larger than this are left to the interpreter in the container.
-const SOURCE_LIMIT: u64 = 16 * 1024 * 1024;
-/// A compiled file is never larger than this; a longer message is not from our script.
-const CODE_LIMIT: u32 = 256 * 1024 * 1024;
+/// The version of what is made of the same sources by the same interpreter. It goes into the keys of layers and of what is
+/// kept: whatever changes a byte of it, or which sources are compiled, changes it.
+pub const FORMAT: u32 = 2;
 
 /// Why byte-code could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +50,9 @@ pub enum Error {
     /// A path is too long with its suffix.
     #[error("cannot name byte-code")]
     Path(#[from] crate::paths::PathError),
+    /// The store does not take it.
+    #[error("cannot keep byte-code")]
+    Store(#[from] store::Error),
 }
 
 impl Error {
@@ -53,142 +62,103 @@ impl Error {
             Self::NoInterpreter { python } => {
                 Some(format!("install python{python}, or build without --compile"))
             }
+            Self::Store(error) => error.hint(),
             _ => None,
         }
     }
 }
 
-/// Adds byte-code for every `.py` file of a tree to it, where the interpreter looks for it
-/// (PEP 3147: `__pycache__/NAME.cpython-313.pyc`). `threads` compilers run at once; the result is the same for any
-/// number. Files in directories called `tests` or `test` are left out: they are not what makes an app start slowly.
-pub fn compile(mut tree: Tree, interpreter: &Interpreter, threads: usize) -> Result<Tree, Error> {
-    let sources: Vec<(TreePath, Content)> = tree.iter().filter_map(source).collect();
-    let count = threads.clamp(1, 8).min(sources.len().max(1));
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, Vec<u8>)>, Error> {
-        let mut compiler = Compiler::start(interpreter)?;
-        let mut results = Vec::new();
-        loop {
-            let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let Some((path, content)) = sources.get(at) else {
-                break;
-            };
-            let bytes = content
-                .read(SOURCE_LIMIT)
-                .map_err(|e| Error::Source(path.clone(), e))?;
-            results.push((at, compiler.compile(path, &bytes).map_err(Error::Compiler)?));
+/// What makes byte-code.
+#[derive(Clone, Copy, Debug)]
+pub struct Workshop<'a> {
+    /// Who compiles.
+    pub maker: &'a Maker<'a>,
+    /// Where it is kept, each wheel's by itself.
+    pub store: &'a Store,
+    /// How many interpreters may run at once. No byte depends on it.
+    pub threads: usize,
+}
+
+/// What was done for one wheel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The wheel's file name; empty for what is of no wheel.
+    pub wheel: String,
+    /// How many of its sources have byte-code.
+    pub files: usize,
+    /// Whether it was kept from an earlier time; else it was compiled now.
+    pub kept: bool,
+}
+
+impl Workshop<'_> {
+    /// Adds byte-code for every `.py` file of a tree to it, where the interpreter looks for it, and says what was done for
+    /// each wheel. `owners` names the wheel of each file: byte-code of the same sources at the same paths by an interpreter
+    /// of the same version is not made twice. Files in directories called `tests` or `test` are left out: they are not what
+    /// makes an app start slowly.
+    pub fn compile(
+        &self,
+        mut tree: Tree,
+        owners: &BTreeMap<TreePath, String>,
+    ) -> Result<(Tree, Vec<Made>), Error> {
+        let (code, made) = self.code(&tree, owners)?;
+        for (path, content) in code {
+            tree.insert(path, Entry::file(content, false))?;
         }
-        compiler.finish().map_err(Error::Compiler)?;
-        Ok(results)
-    };
-    let results = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
-        let joined = workers
-            .into_iter()
-            .map(|w| w.join().unwrap_or_else(|_| Err(died())));
-        joined.collect::<Result<Vec<_>, Error>>()
-    })?;
-    for (at, code) in results.into_iter().flatten().filter(|(_, code)| !code.is_empty()) {
-        let path = code_path(&sources[at].0, &interpreter.cache_tag)?;
-        if tree.get(path.as_str()).is_none() {
-            tree.insert(path, Entry::file(Content::bytes(code), false))?;
-        }
+        Ok((tree, made))
     }
-    Ok(tree)
-}
 
-fn died() -> Error {
-    Error::Compiler(io::Error::other("a worker ended early"))
-}
-
-fn source((path, entry): (&TreePath, &Entry)) -> Option<(TreePath, Content)> {
-    let Kind::File(content) = &entry.kind else {
-        return None;
-    };
-    let wanted = path.as_str().strip_suffix(".py").is_some()
-        && content.size() <= SOURCE_LIMIT
-        && !path.components().any(|c| matches!(c, "tests" | "test"));
-    wanted.then(|| (path.clone(), content.clone()))
-}
-
-fn code_path(source: &TreePath, cache_tag: &str) -> Result<TreePath, crate::paths::PathError> {
-    let name = source
-        .file_name()
-        .strip_suffix(".py")
-        .unwrap_or(source.file_name());
-    let file = format!("__pycache__/{name}.{cache_tag}.pyc");
-    match source.parent() {
-        Some(parent) => parent.join(&file),
-        None => TreePath::new(&file),
-    }
-}
-
-/// One running interpreter that compiles source after source.
-struct Compiler {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Compiler {
-    fn start(interpreter: &Interpreter) -> Result<Self, Error> {
-        let mut command = Command::new(&interpreter.program);
-        command
-            .args(&interpreter.arguments)
-            .args(["-S", "-c", include_str!("compile_stream.py")]);
-        command.env_clear().envs(&interpreter.environment);
-        // Sets and frozensets in code objects must not be marshalled in an order of the day.
-        command.env("PYTHONHASHSEED", "0");
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command.spawn().map_err(Error::Compiler)?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::Compiler(io::Error::other("no pipes")));
+    /// The byte-code of the standard library of a recipe's base; `None` for other bases.
+    pub fn standard_library(&self) -> Result<Option<Tree>, Error> {
+        let Some(sources) = self.maker.standard_library(self.store)? else {
+            return Ok(None);
         };
-        Ok(Self {
-            child,
-            input,
-            output: BufReader::new(output),
-        })
+        let (code, _) = self.code(&sources, &BTreeMap::new())?;
+        let mut tree = Tree::new();
+        for (path, content) in code {
+            tree.insert(path, Entry::file(content, false))?;
+        }
+        Ok(Some(tree))
     }
 
-    fn compile(&mut self, path: &TreePath, source: &[u8]) -> io::Result<Vec<u8>> {
-        let mut message = Vec::with_capacity(source.len() + 256);
-        for part in [format!("/{path}").as_bytes(), source] {
-            let length = u32::try_from(part.len()).map_err(io::Error::other)?;
-            message.extend_from_slice(&length.to_be_bytes());
-            message.extend_from_slice(part);
+    /// The byte-code for a tree: what is kept of it, and the rest made now.
+    fn code(&self, tree: &Tree, owners: &BTreeMap<TreePath, String>) -> Result<(Code, Vec<Made>), Error> {
+        let groups = Group::all(tree, owners, &self.maker.cache_tag())?;
+        let by = format!("{} {FORMAT} {}", self.maker.version(), layer::FORMAT);
+        let look = |group: &Group| -> Result<_, Error> {
+            let key = group.key(&by)?;
+            let kept = self.store.pack(&key);
+            Ok((key, kept))
+        };
+        let found = parallel::map(&groups, self.threads, look)?;
+        let lacking = groups.iter().zip(&found).filter(|(_, (_, kept))| kept.is_none());
+        let lacking: Vec<&Source> = lacking.flat_map(|(group, _)| &group.sources).collect();
+        let mut compiled = match &lacking[..] {
+            [] => Vec::new(),
+            lacking => work::make(lacking, self.maker.ready(self.store)?, self.threads)?,
         }
-        self.input.write_all(&message)?;
-        self.input.flush()?;
-        let mut header = [0; 4];
-        self.output.read_exact(&mut header)?;
-        let length = u32::from_be_bytes(header);
-        if length > CODE_LIMIT {
-            return Err(io::Error::other("the compiler's answer is malformed"));
+        .into_iter();
+        let (mut code, mut made) = (Vec::new(), Vec::new());
+        for (group, (key, kept)) in groups.into_iter().zip(found) {
+            let is_kept = kept.is_some();
+            let files = if let Some(files) = kept {
+                files
+            } else {
+                let packed: Vec<Packed> = compiled.by_ref().take(group.sources.len()).flatten().collect();
+                self.store.keep_pack(&key, &packed)?
+            };
+            made.push(Made {
+                wheel: group.owner,
+                files: files.len(),
+                kept: is_kept,
+            });
+            code.extend(files);
         }
-        let mut code = vec![0; length as usize];
-        self.output.read_exact(&mut code)?;
-        Ok(code)
-    }
-
-    fn finish(self) -> io::Result<()> {
-        let Self {
-            mut child,
-            input,
-            output,
-        } = self;
-        drop((input, output));
-        let status = child.wait()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(io::Error::other(format!("it ended with {status}")))
-        }
+        Ok((code, made))
     }
 }
+
+/// Byte-code and where it belongs.
+type Code = Vec<(TreePath, Content)>;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //!
 //! Files of wheels are DEFLATE streams already: a gzip layer carries them over as they are (`docs/layer-format.md`).
 
+mod deflate;
 mod encode;
 mod header;
 mod inflate;
@@ -19,6 +20,7 @@ use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::paths::TreePath;
 
+pub use deflate::Deflater;
 pub use header::{file_header, file_padding};
 pub use read::{Found, FoundKind, LayerReader, compression, decompress};
 pub use write::{write, write_seen, write_watched};

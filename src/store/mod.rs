@@ -3,6 +3,7 @@
 mod entry;
 mod layers;
 mod memo;
+mod pack;
 mod remote;
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use entry::{Added, NewEntry};
+pub use pack::Packed;
 pub use remote::Remote;
 
 use crate::digest::Digest;
@@ -32,10 +34,12 @@ pub enum Kind {
     Blob,
     /// Programs that pyoci runs: uv.
     Program,
+    /// Files that were made together: byte-code.
+    Pack,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Wheel, Self::Download, Self::Blob, Self::Program];
+    const ALL: [Self; 5] = [Self::Wheel, Self::Download, Self::Blob, Self::Program, Self::Pack];
 
     fn directory(self) -> &'static str {
         match self {
@@ -43,6 +47,7 @@ impl Kind {
             Self::Download => "downloads",
             Self::Blob => "blobs",
             Self::Program => "programs",
+            Self::Pack => "packs",
         }
     }
 }

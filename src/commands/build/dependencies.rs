@@ -9,7 +9,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use super::making::Making;
 use super::native::Verdict;
 use super::{Build, layers};
-use crate::bytecode::Maker;
+use crate::bytecode::{self, Maker};
 use crate::commands::Error;
 use crate::digest::Digest;
 use crate::image::Base;
@@ -117,12 +117,13 @@ impl Build<'_> {
         Ok(selected)
     }
 
-    /// The layers of the dependencies, on a base to which Debian packages may have been added; none if there are none.
+    /// The layers of the dependencies, on a base to which Debian packages may have been added, with byte-code if somebody
+    /// makes it; none if there are none.
     pub(super) fn dependencies(
         &self,
         selected: &[Selected],
         request: &Request,
-        base: &Base,
+        (base, maker): (&Base, Option<&Maker<'_>>),
         added: Option<&Layer>,
     ) -> anyhow::Result<Vec<Vendored>> {
         if selected.is_empty() {
@@ -132,7 +133,7 @@ impl Build<'_> {
             build: self,
             request,
             base,
-            maker: self.maker(base)?,
+            maker,
             fetched: BTreeMap::new(),
         };
         let layers = self.project.settings.layers.clone().unwrap_or_default();
@@ -223,7 +224,7 @@ impl Build<'_> {
             let _ = write!(inputs, "\nexclude {pattern}");
         }
         if let Some(maker) = maker {
-            let _ = write!(inputs, "\nbyte-code {}", maker.version());
+            let _ = write!(inputs, "\nbyte-code {} {}", bytecode::FORMAT, maker.version());
         }
         // Where links of the base lead the tree elsewhere, it is another layer.
         let prefix = runtime::DEPENDENCIES.trim_start_matches('/');

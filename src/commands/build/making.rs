@@ -42,7 +42,7 @@ pub(super) struct Making<'b> {
     pub build: &'b Build<'b>,
     pub request: &'b Request,
     pub base: &'b Base,
-    pub maker: Option<Maker<'b>>,
+    pub maker: Option<&'b Maker<'b>>,
     /// The wheels that are on this machine.
     pub fetched: BTreeMap<PackageName, FetchedWheel>,
 }
@@ -73,8 +73,7 @@ impl Making<'_> {
                 package.identity().or_else(built)
             };
             let wheels: Vec<Digest> = part.packages.iter().filter_map(identity).collect();
-            self.build
-                .dependencies_key(&wheels, self.base, self.maker.as_ref())
+            self.build.dependencies_key(&wheels, self.base, self.maker)
         };
         Ok(parts.iter().map(key).collect())
     }
@@ -175,13 +174,17 @@ impl Making<'_> {
             _ => None,
         }));
         let settled = || self.settled(part, arriving);
+        let tree = match self.maker.filter(|_| layer.is_none()) {
+            Some(maker) => self.build.compiled(tree, &owners, maker).map_err(named)?,
+            None => tree,
+        };
         let (layer, objects) = match layer {
             Some(layer) => {
                 settled()?;
                 (layer, native::scan(&tree)?)
             }
             None => self
-                .write(tree, (key, &part.created_by), &settled)
+                .write(&tree, (key, &part.created_by), &settled)
                 .map_err(named)?,
         };
         let object = |(path, elf): (TreePath, native::Elf)| {
@@ -232,24 +235,18 @@ impl Making<'_> {
     /// Writes a layer, and sees the objects in it as their bytes pass by. It is kept when its wheels are `settled`.
     fn write(
         &self,
-        tree: Tree,
+        tree: &Tree,
         (key, created_by): (&Digest, &str),
         settled: &dyn Fn() -> anyhow::Result<()>,
     ) -> anyhow::Result<(Layer, Vec<(TreePath, native::Elf)>)> {
         let build = self.build;
-        let tree = match &self.maker {
-            Some(maker) => build
-                .timings
-                .step("byte-code", "", || build.compiled(tree, maker))?,
-            None => tree,
-        };
-        let mut scan = Scan::new(&tree);
+        let mut scan = Scan::new(tree);
         let layer = build.layer_step(created_by, |note| {
             note.cached(false);
             build.store.make_layer(key, created_by, |out| {
                 let watch = build.environment.secrets.watch();
                 let mut see = |bytes: &[u8]| scan.feed(bytes);
-                let written = layer::write_seen(&tree, &build.layers, watch, out, &mut see)?;
+                let written = layer::write_seen(tree, &build.layers, watch, out, &mut see)?;
                 settled()?;
                 Ok(written)
             })

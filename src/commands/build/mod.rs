@@ -223,12 +223,13 @@ impl Build<'_> {
         let platform = base.platform;
         let name = platform.to_string();
         let added = self.packages(&plan.reference, &base)?;
-        let library = self.standard_library(&base)?;
+        let maker = self.maker(&base)?;
+        let library = self.standard_library(&base, maker.as_ref())?;
         let dependencies = self.timings.step("dependencies", &name, || {
             self.dependencies(
                 &selected,
                 &request,
-                &base,
+                (&base, maker.as_ref()),
                 added.as_ref().map(|added| &added.layer),
             )
         })?;
