@@ -26,7 +26,14 @@ pub enum PathError {
     /// Longer than Linux takes (4096 bytes a path, 255 bytes a component).
     #[error("path is too long ({0} bytes)")]
     TooLong(usize),
+    /// More components than any path has.
+    #[error("path is too deep ({0} components)")]
+    TooDeep(usize),
 }
+
+/// The most components of a path. Each is a directory that must be kept, so that long paths of short names would take
+/// memory by the square of their length.
+const DEPTH: usize = 256;
 
 impl TreePath {
     /// Parses a path that must already be in normal form.
@@ -39,6 +46,10 @@ impl TreePath {
         }
         if text.len() > 4095 || text.split('/').any(|c| c.len() > 255) {
             return Err(PathError::TooLong(text.len()));
+        }
+        let depth = text.split('/').count();
+        if depth > DEPTH {
+            return Err(PathError::TooDeep(depth));
         }
         for component in text.split('/') {
             match component {
@@ -182,6 +193,11 @@ mod tests {
             TreePath::new(&"x".repeat(256)),
             Err(PathError::TooLong(256))
         ));
+        assert!(TreePath::new(&["x"; DEPTH].join("/")).is_ok());
+        assert_eq!(
+            TreePath::new(&"x/".repeat(DEPTH + 4)[..2 * DEPTH + 1]),
+            Err(PathError::TooDeep(DEPTH + 1))
+        );
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The files of a base as a container sees them: every layer read once as a stream, whiteouts obeyed, little kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io;
+use std::ops::Bound;
 
 use super::inventory;
-use crate::layer::{Layer, decompress};
+use crate::layer::{self, FoundKind, Layer, LayerReader};
 use crate::native::Elf;
 use crate::paths::TreePath;
 
@@ -46,13 +47,17 @@ pub struct Program {
 }
 
 /// Nothing of interest is larger.
-const PROGRAM_LIMIT: u64 = 128 << 20;
+const PROGRAM_LIMIT: u64 = 96 << 20;
 const TEXT_LIMIT: u64 = 1 << 20;
 /// Lists of packages may be longer, and libraries that are larger are known by their names.
 const STATUS_LIMIT: u64 = 64 << 20;
 const LIBRARY_LIMIT: u64 = 32 << 20;
-/// More entries than any real base has: memory stays bounded.
-const ENTRIES_LIMIT: usize = 4_000_000;
+/// More entries, and more bytes of names, than any real base has: memory stays bounded.
+const ENTRIES_LIMIT: usize = 1_000_000;
+const NAMES_LIMIT: usize = 96 << 20;
+/// The most that is kept of files of interest, all together; and the versions that one program names.
+const KEPT_LIMIT: usize = 96 << 20;
+const VERSIONS_LIMIT: usize = 4096;
 
 /// All paths of a base.
 #[derive(Clone, Debug, Default)]
@@ -61,14 +66,14 @@ pub struct Files {
 }
 
 impl Files {
-    /// Reads the layers, lowest first; fails if the bytes of one are not what its descriptor says.
+    /// Reads the layers, lowest first; fails if the bytes of one are not what its descriptor says, and if there is more
+    /// in them than any base has.
     pub fn read(layers: &[Layer]) -> io::Result<Self> {
         let mut files = Self::default();
+        let mut room = Room::default();
         for layer in layers {
-            let mut reader = decompress(Box::new(layer.blob.open_verified()?))?;
-            files.lay(Changes::read(&mut reader)?);
-            // What follows the end of the tar is read too, so that the digest of all bytes is checked.
-            io::copy(&mut reader, &mut io::sink())?;
+            let mut reader = LayerReader::new(Box::new(layer.blob.open_verified()?))?;
+            files.lay(Changes::read(&mut reader, &mut room)?);
         }
         Ok(files)
     }
@@ -86,8 +91,8 @@ impl Files {
     /// All paths below a directory.
     pub fn below(&self, directory: &TreePath) -> impl Iterator<Item = (&TreePath, &Found)> {
         let prefix = format!("{directory}/");
-        let from = std::ops::Bound::Excluded(directory.clone());
-        let following = self.entries.range((from, std::ops::Bound::Unbounded));
+        let from = Bound::Excluded(directory.clone());
+        let following = self.entries.range((from, Bound::Unbounded));
         // Names that begin with the directory's and go on otherwise may be between.
         following
             .take_while({
@@ -155,12 +160,52 @@ impl Files {
     }
 
     fn remove_below(&mut self, directory: &str) {
-        let prefix = if directory.is_empty() {
-            String::new()
-        } else {
-            format!("{directory}/")
-        };
-        self.entries.retain(|path, _| !path.as_str().starts_with(&prefix));
+        if directory.is_empty() {
+            return self.entries.clear();
+        }
+        let prefix = format!("{directory}/");
+        // From there on only: a layer may have a million whiteouts.
+        let from = (Bound::Excluded(prefix.as_str()), Bound::Unbounded);
+        let below = self.entries.range::<str, _>(from);
+        let below = below
+            .map(|(path, _)| path)
+            .take_while(|p| p.as_str().starts_with(&prefix));
+        for path in below.cloned().collect::<Vec<_>>() {
+            self.entries.remove(&path);
+        }
+    }
+}
+
+/// How much has been kept so far.
+#[derive(Default)]
+struct Room {
+    entries: usize,
+    names: usize,
+    kept: usize,
+}
+
+impl Room {
+    fn entry(&mut self, path: &TreePath) -> io::Result<()> {
+        self.entries += 1;
+        // Parents that no entry of their own names are kept too.
+        self.names += path.as_str().len();
+        if self.entries > ENTRIES_LIMIT || self.names > NAMES_LIMIT {
+            return Err(io::Error::other(format!(
+                "more files than any base has ({ENTRIES_LIMIT}, {} MiB of names)",
+                NAMES_LIMIT >> 20
+            )));
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: usize) -> io::Result<()> {
+        self.kept += bytes;
+        if self.kept > KEPT_LIMIT {
+            return Err(io::Error::other(
+                "more package lists and configuration than any base has",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -168,34 +213,39 @@ impl Files {
 #[derive(Default)]
 struct Changes {
     entries: BTreeMap<TreePath, Found>,
+    /// Directories above them that came without an entry of their own before.
+    parents: BTreeSet<TreePath>,
     whiteouts: Vec<TreePath>,
     /// Directories of which nothing from below remains; empty text is the root.
     opaque: Vec<String>,
 }
 
 impl Changes {
-    fn read(reader: &mut dyn Read) -> io::Result<Self> {
+    fn read(reader: &mut LayerReader<'_>, room: &mut Room) -> io::Result<Self> {
         let mut changes = Self::default();
-        let mut archive = tar::Archive::new(reader);
-        for entry in archive.entries()? {
-            let mut entry = entry?;
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            let path = TreePath::from_tar_name(&name).map_err(io::Error::other)?;
-            if let Some(path) = path {
-                changes.add(path, &mut entry)?;
+        // The directory of the entry before: archivers write those of one directory together.
+        let mut directory = String::new();
+        while let Some(found) = reader.next_member()? {
+            room.entry(&found.path)?;
+            if found.path.parent_str() != directory {
+                found.path.parent_str().clone_into(&mut directory);
+                for parent in found.path.parents() {
+                    if !changes.entries.contains_key(&parent) && changes.parents.insert(parent.clone()) {
+                        room.entry(&parent)?;
+                    }
+                }
             }
-            if changes.entries.len() > ENTRIES_LIMIT {
-                return Err(io::Error::other("more files than any base has"));
-            }
+            changes.add(found, reader, room)?;
         }
         Ok(changes)
     }
 
-    fn add(&mut self, path: TreePath, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
-        let parent = path.parent().map_or(String::new(), |p| p.as_str().to_owned());
+    fn add(&mut self, found: layer::Found, reader: &mut LayerReader<'_>, room: &mut Room) -> io::Result<()> {
+        let path = found.path;
+        let parent = path.parent_str();
         // > the opaque whiteout file `.wh..wh..opq` [...] all children of the directory are hidden
         if path.file_name() == ".wh..wh..opq" {
-            self.opaque.push(parent);
+            self.opaque.push(parent.to_owned());
             return Ok(());
         }
         if let Some(name) = path.file_name().strip_prefix(".wh.") {
@@ -205,49 +255,50 @@ impl Changes {
                 format!("{parent}/{name}")
             };
             // Other `.wh..wh.` names are aufs's own bookkeeping.
-            if let (false, Ok(hidden)) = (name.starts_with(".wh."), TreePath::new(&hidden)) {
-                self.whiteouts.push(hidden);
+            if name.starts_with(".wh.") {
+                return Ok(());
             }
+            // `.wh..` and `.wh...` would hide a directory from within.
+            let hidden = TreePath::new(&hidden).map_err(io::Error::other)?;
+            self.whiteouts.push(hidden);
             return Ok(());
         }
-        let kind = entry.header().entry_type();
-        let link = || {
-            let target = entry.link_name_bytes().unwrap_or_default();
-            String::from_utf8_lossy(&target).into_owned()
-        };
-        let found = match kind {
-            tar::EntryType::Directory => Found::Directory,
-            tar::EntryType::Symlink => Found::Link(link()),
-            tar::EntryType::Link => {
-                let target = TreePath::from_tar_name(&link()).ok().flatten();
-                target
-                    .and_then(|t| self.entries.get(&t).cloned())
-                    .unwrap_or_else(|| Found::File(Noted::default()))
+        let found = match found.kind {
+            FoundKind::Directory => Found::Directory,
+            FoundKind::Symlink(target) => {
+                room.keep(target.len())?;
+                Found::Link(target)
             }
-            kind if kind.is_file() || kind == tar::EntryType::GNUSparse => Found::File(note(&path, entry)?),
-            _ => Found::Other,
+            FoundKind::HardLink(target) => self
+                .entries
+                .get(&target)
+                .cloned()
+                .unwrap_or_else(|| Found::File(Noted::default())),
+            FoundKind::File => Found::File(note(&path, found.mode, found.size, reader)?),
+            FoundKind::Other => Found::Other,
         };
+        if let Found::File(noted) = &found {
+            room.keep(noted.text.as_ref().map_or(0, String::len))?;
+        }
         self.entries.insert(path, found);
         Ok(())
     }
 }
 
-fn note(path: &TreePath, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Noted> {
+fn note(path: &TreePath, mode: u32, size: u64, reader: &mut LayerReader<'_>) -> io::Result<Noted> {
     let mut noted = Noted {
-        executable: entry.header().mode()? & 0o111 != 0,
+        executable: mode & 0o111 != 0,
         ..Noted::default()
     };
-    let (name, size) = (path.file_name(), entry.size());
+    let name = path.file_name();
     let status = inventory::is_status(path.as_str()) && size <= STATUS_LIMIT;
     if status || (is_text(path) && size <= TEXT_LIMIT) {
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes)?;
+        let bytes = reader.read_content(size)?;
         noted.text = Some(String::from_utf8_lossy(&bytes).into_owned());
     }
     let telling = ["python", "libpython", "pypy", "libc.so.6", "libc-2.", "ld-musl-"];
     if telling.iter().any(|t| name.starts_with(t)) && size <= PROGRAM_LIMIT {
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes)?;
+        let bytes = reader.read_content(size)?;
         noted.program = Elf::read(&bytes).map(|elf| {
             Box::new(Program {
                 elf,
@@ -260,8 +311,7 @@ fn note(path: &TreePath, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<No
             .as_ref()
             .map(|program| Box::new(program.elf.clone()));
     } else if inventory::is_library(name) && size <= LIBRARY_LIMIT {
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes)?;
+        let bytes = reader.read_content(size)?;
         noted.library = Elf::read(&bytes).map(Box::new);
     }
     Ok(noted)
@@ -284,7 +334,11 @@ fn versions(bytes: &[u8]) -> BTreeSet<String> {
         .split(|b| matches!(b, 0 | b' '))
         .filter(|t| (5..24).contains(&t.len()) && t[0].is_ascii_digit());
     let texts = texts.filter_map(|t| std::str::from_utf8(t).ok());
-    texts.filter(|t| parts(t).is_some()).map(str::to_owned).collect()
+    texts
+        .filter(|t| parts(t).is_some())
+        .map(str::to_owned)
+        .take(VERSIONS_LIMIT)
+        .collect()
 }
 
 /// The numbers of a version, e.g. `3.13.0rc1` as 3, 13 and `0rc1`.
@@ -338,7 +392,9 @@ mod tests {
                 builder.append_data(&mut header, name, io::empty()).unwrap();
             }
         }
-        Changes::read(&mut &builder.into_inner().unwrap()[..]).unwrap()
+        let tar = builder.into_inner().unwrap();
+        let mut reader = LayerReader::new(Box::new(io::Cursor::new(tar))).unwrap();
+        Changes::read(&mut reader, &mut Room::default()).unwrap()
     }
 
     fn files(layers: &[&[&str]]) -> Files {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
 
+use crate::layer::{Dialect, Found, FoundKind, LayerReader};
 use crate::paths::{PathError, TreePath};
 use crate::tree::{Content, Entry, Owner, Tree, TreeError};
 
@@ -29,9 +30,6 @@ pub enum Error {
     /// A member is compressed in a way that Debian does not use.
     #[error("has a member {0}, whose compression is not supported (gz, xz and zst are)")]
     Compression(String),
-    /// It holds a device, a fifo or the like.
-    #[error("holds {0}, which is neither file, directory nor link")]
-    Kind(String),
     /// A path in it is malformed or leaves the root.
     #[error("holds a malformed path")]
     Path(#[from] PathError),
@@ -40,14 +38,24 @@ pub enum Error {
     Tree(#[from] TreeError),
     /// A hard link to nothing.
     #[error("holds a hard link {0} to {1}, which is not a file before it")]
-    Link(String, String),
+    Link(TreePath, TreePath),
     /// It is larger than any package that belongs in a base.
-    #[error("unpacks to more than {limit} bytes", limit = UNPACKED_LIMIT)]
-    Large,
+    #[error("unpacks to more than {0} bytes")]
+    Large(u64),
+    /// It has more files than any package.
+    #[error("holds more than {FILES_LIMIT} files, or more than {} MiB of their names", NAMES_LIMIT >> 20)]
+    Many,
 }
 
-/// Bounds the memory that one package can take.
+/// Bounds the memory that one package can take, and the time: what is left out is unpacked too.
 const UNPACKED_LIMIT: u64 = 512 << 20;
+const STREAM_LIMIT: u64 = 4 << 30;
+/// More files than any package has.
+const FILES_LIMIT: usize = 500_000;
+const NAMES_LIMIT: usize = 32 << 20;
+/// The memory that xz may take: `xz -9` needs 65 MiB.
+const XZ_MEMORY: u64 = 128 << 20;
+const CONTROL_LIMIT: u64 = 16 << 20;
 
 /// Which files are left out while unpacking, so that they take no memory: called with the path.
 pub type Leave<'a> = &'a (dyn Fn(&str) -> bool + Sync);
@@ -69,15 +77,9 @@ impl Deb {
                 control = Some(read_control(decompress(&name, &mut archive)?)?);
             } else if name.starts_with("data.tar") {
                 let control = control.ok_or(Error::Form("its files come before its control data"))?;
-                let mut files = Files {
-                    leave,
-                    tree: Tree::new(),
-                    links: BTreeMap::new(),
-                    privileged: Vec::new(),
-                    size: 0,
-                    buffer: Vec::new(),
-                };
+                let mut files = Files::new(leave);
                 files.read(decompress(&name, &mut archive)?)?;
+                archive.check_finished()?;
                 return Ok(Self {
                     control,
                     tree: files.tree,
@@ -139,14 +141,23 @@ impl<R: BufRead> Ar<R> {
         if &header[58..] != b"`\n" {
             return Err(Error::Form("a member's header does not end"));
         }
-        self.left = fields
-            .1
-            .trim_end()
+        let size = fields.1.trim_end();
+        let size = size
             .parse()
-            .map_err(|_| Error::Form("a member's size is not a number"))?;
+            .ok()
+            .filter(|_| size.bytes().all(|b| b.is_ascii_digit()));
+        self.left = size.ok_or(Error::Form("a member's size is not a number"))?;
         // > data section [...] is aligned to an even byte
         self.padded = self.left % 2 == 1;
         Ok(Some(fields.0.trim_end().trim_end_matches('/').to_owned()))
+    }
+
+    /// Fails if something of the member has not been read: dpkg would unpack a second stream behind the first.
+    fn check_finished(&self) -> Result<(), Error> {
+        if self.left > 0 {
+            return Err(Error::Form("something follows its files"));
+        }
+        Ok(())
     }
 }
 
@@ -178,40 +189,40 @@ fn decompress<'a>(name: &str, member: impl BufRead + 'a) -> Result<Box<dyn Read 
     match name.rsplit_once(".tar").map(|(_, ending)| ending) {
         Some("") => Ok(Box::new(member)),
         Some(".gz") => Ok(Box::new(flate2::bufread::GzDecoder::new(member))),
-        Some(".xz") => Ok(Box::new(liblzma::bufread::XzDecoder::new(member))),
+        Some(".xz") => {
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0);
+            let stream = stream.map_err(io::Error::from)?;
+            Ok(Box::new(liblzma::bufread::XzDecoder::new_stream(member, stream)))
+        }
         Some(".zst") => Ok(Box::new(zstd::stream::read::Decoder::with_buffer(member)?)),
         _ => Err(Error::Compression(name.to_owned())),
     }
 }
 
-fn read_control(reader: impl Read) -> Result<String, Error> {
-    let mut archive = tar::Archive::new(reader.take(16 << 20));
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        if TreePath::from_tar_name(&name_of(&entry.path_bytes())?)?.is_some_and(|p| p.as_str() == "control") {
-            let mut text = String::new();
-            entry.read_to_string(&mut text)?;
-            return Ok(text);
+fn read_control(reader: Box<dyn Read + '_>) -> Result<String, Error> {
+    let mut archive = LayerReader::of(Box::new(reader.take(CONTROL_LIMIT)), Dialect::Debian);
+    let mut control = None;
+    while let Some(found) = archive.next_member()? {
+        if found.path.as_str() != "control" {
+            continue;
+        }
+        let text = String::from_utf8(archive.read_content(CONTROL_LIMIT)?);
+        let text = text.map_err(|_| Error::Form("its control file is not UTF-8"))?;
+        if control.replace(text).is_some() {
+            return Err(Error::Form("it has two control files"));
         }
     }
-    Err(Error::Form("it has no control file"))
-}
-
-fn name_of(bytes: &[u8]) -> Result<String, Error> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| Error::Form("a file's name is not UTF-8"))
+    control.ok_or(Error::Form("it has no control file"))
 }
 
 /// The directories that became links into `/usr` (Debian's merged `/usr`): packages may still name the old places.
 pub const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// Where a path of a package is on a system with merged `/usr`; `None` for the root and the links themselves.
-fn merged(name: &str) -> Result<Option<TreePath>, PathError> {
-    let Some(path) = TreePath::from_tar_name(name)? else {
-        return Ok(None);
-    };
+/// Where a path of a package is on a system with merged `/usr`; `None` for the links themselves.
+fn merged(path: &TreePath) -> Result<Option<TreePath>, PathError> {
     let first = path.components().next().unwrap_or_default();
     if !MERGED.contains(&first) {
-        return Ok(Some(path));
+        return Ok(Some(path.clone()));
     }
     if path.as_str() == first {
         return Ok(None);
@@ -227,85 +238,97 @@ struct Files<'a> {
     links: BTreeMap<TreePath, (Content, u32)>,
     privileged: Vec<TreePath>,
     size: u64,
-    /// One file, before it is known to be whole; used again for the next.
-    buffer: Vec<u8>,
+    /// How many members there were, and the bytes of their names.
+    count: usize,
+    names: usize,
 }
 
-impl Files<'_> {
-    fn read(&mut self, reader: impl Read) -> Result<(), Error> {
-        let mut archive = tar::Archive::new(reader);
-        for entry in archive.entries()? {
-            self.add(&mut entry?)?;
+impl<'a> Files<'a> {
+    fn new(leave: Leave<'a>) -> Self {
+        Self {
+            leave,
+            tree: Tree::new(),
+            links: BTreeMap::new(),
+            privileged: Vec::new(),
+            size: 0,
+            count: 0,
+            names: 0,
+        }
+    }
+
+    fn read(&mut self, reader: Box<dyn Read + '_>) -> Result<(), Error> {
+        let mut stream = reader.take(STREAM_LIMIT);
+        let mut archive = LayerReader::of(Box::new(&mut stream), Dialect::Debian);
+        let result = self.read_all(&mut archive);
+        drop(archive);
+        if stream.limit() == 0 {
+            return Err(Error::Large(STREAM_LIMIT));
+        }
+        result
+    }
+
+    fn read_all(&mut self, archive: &mut LayerReader<'_>) -> Result<(), Error> {
+        while let Some(found) = archive.next_member()? {
+            self.count += 1;
+            self.names += found.path.as_str().len();
+            if self.count > FILES_LIMIT || self.names > NAMES_LIMIT {
+                return Err(Error::Many);
+            }
+            self.add(found, archive)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), Error> {
-        let name = name_of(&entry.path_bytes())?;
-        let Some(path) = merged(&name)? else {
+    fn add(&mut self, found: Found, archive: &mut LayerReader<'_>) -> Result<(), Error> {
+        let Some(path) = merged(&found.path)? else {
             return Ok(());
         };
-        let header = entry.header();
         let owner = Owner {
-            uid: id(header.uid()?)?,
-            gid: id(header.gid()?)?,
+            uid: id(found.uid)?,
+            gid: id(found.gid)?,
         };
-        let mode = header.mode()?;
-        let kind = header.entry_type();
+        let mode = found.mode;
         let left = (self.leave)(path.as_str());
-        let found = match kind {
-            tar::EntryType::Directory => Entry::directory().with_mode(mode & 0o1777),
-            tar::EntryType::Regular | tar::EntryType::Continuous => {
+        let entry = match found.kind {
+            FoundKind::Directory => Entry::directory().with_mode(mode & 0o1777),
+            FoundKind::File => {
                 if left {
                     return Ok(());
                 }
-                let content = self.content(entry)?;
+                let content = self.content(found.size, archive)?;
                 if mode & 0o6000 != 0 {
                     self.privileged.push(path.clone());
                 }
                 self.links.insert(path.clone(), (content.clone(), mode & 0o777));
                 Entry::file(content, false).with_mode(mode & 0o777)
             }
-            tar::EntryType::Symlink => Entry::symlink(&link_of(entry)?),
-            tar::EntryType::Link => {
-                let target = link_of(entry)?;
+            FoundKind::Symlink(target) => Entry::symlink(&target),
+            FoundKind::HardLink(target) => {
                 let linked = merged(&target)?.and_then(|t| self.links.get(&t));
                 match linked {
                     Some((content, mode)) => Entry::file(content.clone(), false).with_mode(*mode),
                     None if left => return Ok(()),
-                    None => return Err(Error::Link(name, target)),
+                    None => return Err(Error::Link(found.path, target)),
                 }
             }
-            _ => return Err(Error::Kind(name)),
+            // The reader has refused them: a package's dialect has none.
+            FoundKind::Other => return Err(Error::Form("it holds a device or a pipe")),
         };
         if !left {
-            self.tree.insert(path, found.owned_by(owner))?;
+            self.tree.insert(path, entry.owned_by(owner))?;
         }
         Ok(())
     }
 
-    fn content(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Content, Error> {
-        let size = entry.size();
+    fn content(&mut self, size: u64, archive: &mut LayerReader<'_>) -> Result<Content, Error> {
         self.size = self.size.saturating_add(size);
         if self.size > UNPACKED_LIMIT {
-            return Err(Error::Large);
+            return Err(Error::Large(UNPACKED_LIMIT));
         }
-        self.buffer.clear();
-        entry.take(size).read_to_end(&mut self.buffer)?;
-        if self.buffer.len() as u64 != size {
-            return Err(Error::Form("it ends within a file"));
-        }
-        Ok(Content::bytes(&self.buffer[..]))
+        Ok(Content::bytes(archive.read_content(size)?))
     }
 }
 
 fn id(number: u64) -> Result<u32, Error> {
     u32::try_from(number).map_err(|_| Error::Form("an owner's id is too large"))
-}
-
-fn link_of(entry: &tar::Entry<'_, impl Read>) -> Result<String, Error> {
-    let target = entry
-        .link_name_bytes()
-        .ok_or(Error::Form("a link has no target"))?;
-    name_of(&target)
 }

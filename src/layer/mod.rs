@@ -2,13 +2,18 @@
 //!
 //! Files of wheels are DEFLATE streams already: a gzip layer carries them over as they are (`docs/layer-format.md`).
 
+mod compression;
 mod deflate;
+mod dialect;
 mod encode;
+mod extended;
 mod header;
 mod inflate;
 mod member;
+mod pax;
 mod plan;
 mod queue;
+mod raw;
 mod read;
 mod stretch;
 mod work;
@@ -20,9 +25,11 @@ use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::paths::TreePath;
 
+pub use compression::{compression, decompress, decompress_foreign, is_bomb};
 pub use deflate::Deflater;
+pub use dialect::Dialect;
 pub use header::{file_header, file_padding};
-pub use read::{Found, FoundKind, LayerReader, compression, decompress};
+pub use read::{Found, FoundKind, LayerReader};
 pub use write::{write, write_seen, write_watched};
 
 /// The version of the byte format. It goes into the keys under which finished layers are kept: whatever changes a byte of

@@ -1,39 +1,17 @@
-//! Layers read: those of others too, so any compression and any tar dialect that images use.
+//! Tar archives of others, read member by member: any dialect that images use, and nothing that two readers could take
+//! differently.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use super::Compression;
+use super::compression::decompress_foreign;
+use super::dialect::Dialect;
+use super::extended::Extended;
 use super::header::{BLOCK, padding};
 use super::inflate::invalid;
+use super::raw::{Magic, Raw};
 use crate::blob::RandomFile;
 use crate::paths::TreePath;
-
-/// The most that extended headers of one member may take, in bytes: names and a few attributes.
-const MOST_EXTENDED: u64 = 1024 * 1024;
-
-/// How bytes are compressed, by the first four of them; `None` if they are not.
-pub fn compression(first: &[u8]) -> Option<Compression> {
-    match first {
-        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
-        // A zstd frame, or a skippable one in front (RFC 8878, 3.1).
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
-        _ => None,
-    }
-}
-
-/// The uncompressed bytes of a blob, which may be gzip of any number of members, zstd of any number of frames, or neither.
-/// Which it is stands in its first bytes; media types of old images cannot be trusted to say it.
-pub fn decompress(mut blob: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
-    let mut magic = Vec::new();
-    blob.by_ref().take(4).read_to_end(&mut magic)?;
-    let blob = BufReader::with_capacity(128 * 1024, io::Cursor::new(magic.clone()).chain(blob));
-    Ok(match compression(&magic) {
-        Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(blob)),
-        Some(Compression::Zstd) => Box::new(zstd::stream::read::Decoder::with_buffer(blob)?),
-        None => Box::new(blob),
-    })
-}
 
 /// What a member of a layer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,25 +45,27 @@ pub struct Found {
     pub size: u64,
 }
 
-/// Goes through the members of a layer, one after another; reading from it gives the content of the one found last.
+/// Goes through the members of a layer, or of another tar archive, one after another; reading from it gives the content of
+/// the one found last.
 ///
 /// Whiteouts (`.wh.` files) are found like any file. The root directory itself is not.
-pub struct LayerReader {
-    tar: Tar,
+pub struct LayerReader<'a> {
+    tar: Tar<'a>,
+    dialect: Dialect,
     /// Bytes of content and then of padding that the current member still has.
     content: u64,
     padding: u64,
 }
 
 /// The bytes of the archive, and how they are passed over.
-enum Tar {
+enum Tar<'a> {
     /// A stream: by reading.
-    Stream(Box<dyn Read + Send>),
+    Stream(Box<dyn Read + 'a>),
     /// A file: by going on behind them.
     File { file: Arc<RandomFile>, at: u64 },
 }
 
-impl Tar {
+impl Tar<'_> {
     fn skip(&mut self, count: u64) -> io::Result<()> {
         match self {
             Self::Stream(stream) => {
@@ -100,17 +80,9 @@ impl Tar {
         }
         Ok(())
     }
-
-    /// Reads what follows the end of the archive, if reading is what verifies it.
-    fn finish(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stream(stream) => io::copy(stream, &mut io::sink()).map(drop),
-            Self::File { .. } => Ok(()),
-        }
-    }
 }
 
-impl Read for Tar {
+impl Read for Tar<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Stream(stream) => stream.read(buffer),
@@ -125,32 +97,44 @@ impl Read for Tar {
     }
 }
 
-/// What the headers in front of a member say of it.
-#[derive(Default)]
-struct Extended {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    sparse: bool,
-    taken: u64,
-}
+/// Takes zeros and nothing else: what may follow the end of an archive.
+struct OnlyZeros;
 
-impl LayerReader {
-    /// Reads a layer from its blob, compressed or not.
-    pub fn new(blob: Box<dyn Read + Send>) -> io::Result<Self> {
-        Ok(Self {
-            tar: Tar::Stream(decompress(blob)?),
-            content: 0,
-            padding: 0,
-        })
+impl Write for OnlyZeros {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.iter().any(|b| *b != 0) {
+            return Err(invalid("something follows the end of the tar archive"));
+        }
+        Ok(bytes.len())
     }
 
-    /// Reads a tar that is a file and not compressed. Content that nobody asks for is passed over without being read.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> LayerReader<'a> {
+    /// Reads a layer from its blob, compressed or not; fails once it has unpacked to more than an honest one can.
+    pub fn new(blob: Box<dyn Read + Send>) -> io::Result<Self> {
+        Ok(Self::of(decompress_foreign(blob)?, Dialect::Layer))
+    }
+
+    /// Reads a tar archive that is not compressed.
+    pub fn of(tar: Box<dyn Read + 'a>, dialect: Dialect) -> Self {
+        Self {
+            tar: Tar::Stream(tar),
+            dialect,
+            content: 0,
+            padding: 0,
+        }
+    }
+
+    /// Reads an archive of images that is a file and not compressed. Content that nobody asks for is passed over without
+    /// being read.
     pub fn in_file(file: Arc<RandomFile>) -> Self {
         Self {
             tar: Tar::File { file, at: 0 },
+            dialect: Dialect::ImageArchive,
             content: 0,
             padding: 0,
         }
@@ -167,18 +151,29 @@ impl LayerReader {
 
     /// The next member. `None` at the end, when all bytes of the blob have been read too: a reader that verifies has.
     ///
-    /// Fails on what is not a tar, on paths that leave the root and on extended headers too large to be honest.
+    /// Fails on what is not a tar, on paths that leave the root, on extended headers too large to be honest, and on all
+    /// that the archive's dialect does not have or that another reader could take for something else.
     pub fn next_member(&mut self) -> io::Result<Option<Found>> {
         let mut extended = Extended::default();
         while let Some(header) = self.next_header()? {
-            match header.entry_type() {
-                tar::EntryType::XHeader => {
+            match header.kind() {
+                kind @ (b'x' | b'g') if self.dialect.has_pax() => {
+                    // Whether one between a header and its member takes that away, readers disagree.
+                    if extended.has_pax || (kind == b'g' && !extended.is_empty()) {
+                        return Err(invalid("one extended header follows another"));
+                    }
                     let records = self.extended_content(&mut extended)?;
-                    extended.read_pax(&records)?;
+                    if kind == b'g' {
+                        extended = Extended::default();
+                        Extended::check_global(&records)?;
+                    } else {
+                        extended.read_pax(&records, self.dialect)?;
+                    }
                 }
-                tar::EntryType::GNULongName => extended.path = Some(self.long_name(&mut extended)?),
-                tar::EntryType::GNULongLink => extended.link = Some(self.long_name(&mut extended)?),
-                tar::EntryType::XGlobalHeader => {}
+                kind @ (b'L' | b'K') if self.dialect.has_gnu_names() => {
+                    let name = self.extended_content(&mut extended)?;
+                    extended.read_gnu(kind, name)?;
+                }
                 _ => {
                     let found = self.found(&header, &extended)?;
                     extended = Extended::default();
@@ -188,11 +183,11 @@ impl LayerReader {
                 }
             }
         }
-        if extended.taken > 0 {
+        if !extended.is_empty() {
             // A name, and no member that has it.
             return Err(cut_off());
         }
-        self.tar.finish()?;
+        io::copy(&mut self.tar, &mut OnlyZeros)?;
         Ok(None)
     }
 
@@ -210,31 +205,25 @@ impl LayerReader {
     }
 
     /// Skips what is left of the current member and reads the next header; `None` at the end of the archive.
-    fn next_header(&mut self) -> io::Result<Option<tar::Header>> {
+    fn next_header(&mut self) -> io::Result<Option<Raw>> {
         self.skip_content()?;
-        let mut header = tar::Header::new_old();
+        let mut block = Box::new([0; BLOCK]);
         let mut filled = 0;
         while filled < BLOCK {
-            match self.tar.read(&mut header.as_mut_bytes()[filled..])? {
+            match self.tar.read(&mut block[filled..])? {
                 // Some archivers leave the final zero blocks out.
                 0 if filled == 0 => return Ok(None),
                 0 => return Err(cut_off()),
                 n => filled += n,
             }
         }
-        if header.as_bytes().iter().all(|b| *b == 0) {
+        let Some(header) = Raw::parse(block)? else {
             return Ok(None);
+        };
+        if header.magic() == Magic::None && !self.dialect.has_old_headers() {
+            return Err(invalid("a tar header of before POSIX"));
         }
-        let sum: u32 = header
-            .as_bytes()
-            .iter()
-            .enumerate()
-            .map(|(at, byte)| checked(at, *byte))
-            .sum();
-        if header.cksum().ok() != Some(sum) {
-            return Err(invalid("not a tar archive: a header's check sum is wrong"));
-        }
-        self.content = header.entry_size()?;
+        self.content = header.size()?;
         self.padding = padding(self.content) as u64;
         Ok(Some(header))
     }
@@ -246,82 +235,84 @@ impl LayerReader {
     }
 
     fn extended_content(&mut self, extended: &mut Extended) -> io::Result<Vec<u8>> {
-        let bytes = self.read_content(MOST_EXTENDED.saturating_sub(extended.taken))?;
+        let bytes = self.read_content(extended.left())?;
         extended.taken += bytes.len() as u64;
         Ok(bytes)
     }
 
-    fn long_name(&mut self, extended: &mut Extended) -> io::Result<Vec<u8>> {
-        let mut name = self.extended_content(extended)?;
-        let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
-        name.truncate(end);
-        Ok(name)
-    }
-
-    fn found(&mut self, header: &tar::Header, extended: &Extended) -> io::Result<Option<Found>> {
-        let kind = header.entry_type();
-        let has_content = !matches!(
-            kind,
-            tar::EntryType::Link
-                | tar::EntryType::Symlink
-                | tar::EntryType::Directory
-                | tar::EntryType::Char
-                | tar::EntryType::Block
-                | tar::EntryType::Fifo
-        );
-        // A link's size, where one is given, is that of the file it leads to (pax, "size").
-        self.content = if has_content {
-            extended.size.unwrap_or(self.content)
-        } else {
-            0
-        };
+    fn found(&mut self, header: &Raw, extended: &Extended) -> io::Result<Option<Found>> {
+        let name = extended.name(header, self.dialect)?;
+        let sparse = header.kind() == b'S' || extended.is_sparse;
+        self.content = extended.size(self.content)?;
         if self.content > i64::MAX as u64 {
             return Err(invalid("a tar member of an impossible size"));
         }
         self.padding = padding(self.content) as u64;
-        if kind == tar::EntryType::GNUSparse {
-            self.skip_sparse_map(header)?;
-        }
-        let name = extended
-            .path
-            .clone()
-            .unwrap_or_else(|| header.path_bytes().into_owned());
-        let name = String::from_utf8_lossy(&name);
-        let Some(path) = TreePath::from_tar_name(&name).map_err(|e| invalid(e.to_string()))? else {
-            return Ok(None);
-        };
-        let link = extended
-            .link
-            .clone()
-            .or_else(|| header.link_name_bytes().map(Into::into))
-            .unwrap_or_default();
-        let link = String::from_utf8_lossy(&link).into_owned();
-        let is_directory = kind == tar::EntryType::Directory || (kind.is_file() && name.ends_with('/'));
-        let kind = match kind {
-            _ if is_directory => FoundKind::Directory,
-            tar::EntryType::Regular | tar::EntryType::Continuous if !extended.sparse => FoundKind::File,
-            tar::EntryType::Symlink => FoundKind::Symlink(link),
-            tar::EntryType::Link => {
-                match TreePath::from_tar_name(&link).map_err(|e| invalid(e.to_string()))? {
+        let ends_with_slash = name.ends_with('/');
+        let path = self.path(&name)?;
+        let refused = |what: &str| Err(invalid(format!("{}: {what}", name.escape_debug())));
+        let kind = match header.kind() {
+            _ if sparse && self.dialect.has_special_files() => FoundKind::Other,
+            _ if sparse => return refused("a file stored with holes"),
+            b'0' if ends_with_slash => return refused("a file that is named as a directory"),
+            // The type of a directory before POSIX.
+            0 if ends_with_slash && self.dialect.has_old_headers() => FoundKind::Directory,
+            b'0' | 0 => FoundKind::File,
+            b'5' => FoundKind::Directory,
+            b'1' => {
+                let target = extended.link(header, self.dialect)?;
+                match self.path(&target)? {
                     Some(target) => FoundKind::HardLink(target),
-                    None => return Err(invalid(format!("{path} is a hard link to the root"))),
+                    None => return refused("a hard link to the root"),
                 }
             }
-            _ => FoundKind::Other,
+            b'2' => FoundKind::Symlink(extended.link(header, self.dialect)?),
+            b'3' | b'4' | b'6' if self.dialect.has_special_files() => FoundKind::Other,
+            b'3' | b'4' | b'6' => return refused("a device or a pipe"),
+            kind => {
+                let what = format!(
+                    "a member of type `{}`, which is not taken",
+                    char::from(kind).escape_debug()
+                );
+                return refused(&what);
+            }
+        };
+        // Whether what follows is its content or the next member, readers disagree.
+        if kind != FoundKind::File && !sparse && self.content != 0 {
+            return refused("not a file, and has content");
+        }
+        if header.kind() == b'S' {
+            self.skip_sparse_map(header)?;
+        }
+        let Some(path) = path else {
+            return match kind {
+                FoundKind::Directory => Ok(None),
+                _ => refused("not a directory, and in the place of the root"),
+            };
         };
         Ok(Some(Found {
             path,
             kind,
-            mode: header.mode()? & 0o7777,
+            mode: header.mode()?,
             uid: extended.uid.map_or_else(|| header.uid(), Ok)?,
             gid: extended.gid.map_or_else(|| header.gid(), Ok)?,
             size: self.content,
         }))
     }
 
+    /// A name as a path; `None` for the root.
+    fn path(&self, name: &str) -> io::Result<Option<TreePath>> {
+        let path = if self.dialect.has_loose_names() {
+            TreePath::from_tar_name(name)
+        } else {
+            TreePath::new(name.strip_suffix('/').unwrap_or(name)).map(Some)
+        };
+        path.map_err(|e| invalid(e.to_string()))
+    }
+
     /// The map of an old GNU file with holes goes on after its header, in blocks that say whether one more follows.
-    fn skip_sparse_map(&mut self, header: &tar::Header) -> io::Result<()> {
-        let mut more = header.as_bytes()[482] != 0;
+    fn skip_sparse_map(&mut self, header: &Raw) -> io::Result<()> {
+        let mut more = header.map_goes_on();
         while more {
             let mut block = [0; BLOCK];
             self.tar.read_exact(&mut block)?;
@@ -331,7 +322,7 @@ impl LayerReader {
     }
 }
 
-impl Read for LayerReader {
+impl Read for LayerReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.tar.by_ref().take(self.content).read(buffer)?;
         if n == 0 && self.content > 0 && !buffer.is_empty() {
@@ -339,35 +330,6 @@ impl Read for LayerReader {
         }
         self.content -= n as u64;
         Ok(n)
-    }
-}
-
-impl Extended {
-    fn read_pax(&mut self, records: &[u8]) -> io::Result<()> {
-        for record in tar::PaxExtensions::new(records) {
-            let record = record?;
-            let number = || record.value().ok().and_then(|v| v.parse().ok());
-            let number = || number().ok_or_else(|| invalid("an extended header's number is none"));
-            match record.key_bytes() {
-                b"path" | b"GNU.sparse.name" => self.path = Some(record.value_bytes().into()),
-                b"linkpath" => self.link = Some(record.value_bytes().into()),
-                b"size" => self.size = Some(number()?),
-                b"uid" => self.uid = Some(number()?),
-                b"gid" => self.gid = Some(number()?),
-                _ => {}
-            }
-            self.sparse |= record.key_bytes().starts_with(b"GNU.sparse.");
-        }
-        Ok(())
-    }
-}
-
-/// A header's byte as its check sum counts it: the check sum's own field is taken as spaces.
-fn checked(at: usize, byte: u8) -> u32 {
-    if (148..156).contains(&at) {
-        u32::from(b' ')
-    } else {
-        u32::from(byte)
     }
 }
 
@@ -381,7 +343,7 @@ mod tests {
 
     /// A tar in the GNU dialect: a file, a hard link to it, a link; all with names of `length` bytes.
     fn gnu(length: usize) -> Vec<u8> {
-        let name = |end: &str| format!("{}{end}", "d/".repeat((length - 1) / 2));
+        let name = |end: &str| format!("{}{end}", "directory/".repeat((length - 1) / 10));
         let mut archive = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_size(7);
@@ -399,13 +361,13 @@ mod tests {
         archive.into_inner().unwrap()
     }
 
-    fn reader(tar: Vec<u8>) -> LayerReader {
+    fn reader(tar: Vec<u8>) -> LayerReader<'static> {
         LayerReader::new(Box::new(io::Cursor::new(tar))).unwrap()
     }
 
     #[test]
     fn gnu_long_names_and_hard_links_are_read() {
-        for length in [3, 101, 301, 2001] {
+        for length in [11, 101, 301, 2001] {
             let mut layer = reader(gnu(length));
             let file = layer.next_member().unwrap().unwrap();
             assert_eq!((file.kind, file.size, file.mode), (FoundKind::File, 7, 0o640));

@@ -11,7 +11,9 @@ use super::process::Run;
 use super::repository::checkout;
 use super::source_tree::SourceTree;
 use super::uv::Uv;
-use super::{Error, Request, Said, Selected, Source, Tools, build_environment, messages, subdirectory};
+use super::{
+    Error, Request, Said, Selected, Source, Tools, build_environment, messages, sdist, subdirectory,
+};
 use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::python::{Libc, Tags, Target, WheelFilename};
@@ -54,6 +56,13 @@ pub(super) fn build(
         });
     if let Some(built) = key.as_ref().map(|key| recall(key, tools)).transpose()?.flatten() {
         return Ok(built);
+    }
+    if let (Source::Sdist(artifact, _), Some(file)) = (&selected.source, file) {
+        sdist::check(&file.path, &artifact.name).map_err(|problem| Error::SourceArchive {
+            package: title.clone(),
+            file: artifact.name.clone(),
+            problem,
+        })?;
     }
     let scratch = tools.store.scratch()?;
     let source = match &selected.source {

@@ -278,6 +278,16 @@ pub enum Error {
         /// The number of bytes.
         actual: u64,
     },
+    /// An archive of sources that is not given to the builder.
+    #[error("{file} of {package} is not a sound archive: {problem}")]
+    SourceArchive {
+        /// Name and version.
+        package: String,
+        /// The file's name.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A build failed.
     #[error("building {package} failed")]
     Build {

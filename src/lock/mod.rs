@@ -35,6 +35,7 @@ pub mod pylock;
 mod repository;
 mod resolve;
 mod script;
+mod sdist;
 mod select;
 mod settings;
 pub mod simple;

@@ -15,7 +15,7 @@ const LARGEST: u64 = 4 << 30;
 pub fn repack(archive: &Path, subdirectory: &str, to: &Path) -> Result<(), Said> {
     let said = |error: io::Error| Said(error.to_string());
     let file = fs_err::File::open(archive).map_err(said)?;
-    let unpacked = flate2::read::GzDecoder::new(io::BufReader::new(file)).take(LARGEST);
+    let unpacked = flate2::read::MultiGzDecoder::new(io::BufReader::new(file)).take(LARGEST);
     let mut from = tar::Archive::new(unpacked);
     let out = fs_err::File::create(to).map_err(said)?;
     let gzip = flate2::write::GzEncoder::new(out, flate2::Compression::fast());

@@ -9,7 +9,7 @@ use super::Error;
 use super::document::{malformed, parse};
 use crate::blob::{Blob, Descriptor, FilePart, Open as _, RandomFile};
 use crate::image::DOCUMENT_LIMIT;
-use crate::layer::{Compression, FoundKind, LayerReader, compression, decompress};
+use crate::layer::{Compression, FoundKind, LayerReader, compression, decompress_foreign};
 use crate::paths::TreePath;
 use crate::store::Store;
 
@@ -61,7 +61,7 @@ impl Archive {
         };
         if compression_of(&whole).map_err(fault)?.is_some() {
             let mut plain = store.scratch_file()?;
-            let mut stream = whole.open().and_then(decompress).map_err(fault)?;
+            let mut stream = whole.open().and_then(decompress_foreign).map_err(fault)?;
             io::copy(&mut stream, &mut plain).map_err(fault)?;
             file = Arc::new(RandomFile::unnamed(plain, path).map_err(fault)?);
         }

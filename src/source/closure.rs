@@ -14,7 +14,7 @@ use crate::image::{Closure, to_oci};
 /// Indexes in indexes: nobody goes deeper.
 pub(super) const DEPTH: usize = 4;
 /// More manifests than any index of real images lists.
-const MANIFESTS: usize = 1024;
+pub(super) const MANIFESTS: usize = 1024;
 
 /// Reads all documents of an image, and lists the configs and layers without opening them. Nothing is changed and nothing
 /// left out: attestations of buildkit are copied like images.

@@ -1,6 +1,6 @@
 //! `docker-archive:FILE[:REF|:@INDEX]`: what `docker save` writes, in the forms that it has had since Docker 1.10.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::archive::{Archive, compression_of};
+use super::closure::MANIFESTS;
 use super::document::{descriptor, malformed, parse, read};
 use super::{Error, Root, Source};
 use crate::blob::{Blob, Descriptor, FilePart, Open as _};
 use crate::digest::{Digest, Hasher};
 use crate::image::media_type::{is_index, is_manifest};
 use crate::image::{CONFIG, DOCUMENT_LIMIT, LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, MANIFEST, canonical_json};
-use crate::layer::{Compression, decompress};
+use crate::layer::{Compression, decompress_foreign};
 use crate::platform::Platform;
 use crate::reference::{LayoutReference, RegistryReference};
 use crate::store::Store;
@@ -133,14 +134,20 @@ fn is_same(tag: &str, asked: &str) -> bool {
 /// Docker 25 archives are image layouts too, and so keep the manifest's digest.
 fn find_manifest(archive: &Archive, entry: &Entry, config: &Digest) -> Option<Blob> {
     archive.find("oci-layout")?;
-    let mut open = vec![archive.json("index.json").ok()?];
-    let mut seen = BTreeSet::new();
-    while let Some(index) = open.pop() {
+    let mut index = archive.json("index.json").ok()?;
+    let (mut open, mut seen) = (VecDeque::new(), BTreeSet::new());
+    loop {
         for value in index.get("manifests")?.as_array()? {
             let found = descriptor(&archive.place, value).ok()?;
-            if !seen.insert(found.digest.clone()) {
-                continue;
+            if seen.insert(found.digest.clone()) {
+                open.push_back(found);
             }
+            if seen.len() > MANIFESTS {
+                return None;
+            }
+        }
+        index = loop {
+            let found = open.pop_front()?;
             // Of an index for several platforms the archive need not have all.
             let Ok(blob) = archive.blob(&found).and_then(|blob| read(&archive.place, &blob)) else {
                 continue;
@@ -148,13 +155,13 @@ fn find_manifest(archive: &Archive, entry: &Entry, config: &Digest) -> Option<Bl
             let bytes = blob.read_verified(DOCUMENT_LIMIT).ok()?;
             let document = parse(&archive.place, &bytes, "manifest").ok()?;
             if is_index(&found.media_type) {
-                open.push(document);
-            } else if is_manifest(&found.media_type) && is_of(archive, &document, entry, config) {
+                break document;
+            }
+            if is_manifest(&found.media_type) && is_of(archive, &document, entry, config) {
                 return Some(blob);
             }
-        }
+        };
     }
-    None
 }
 
 fn is_of(archive: &Archive, manifest: &Value, entry: &Entry, config: &Digest) -> bool {
@@ -234,7 +241,7 @@ fn layer(part: &FilePart, diff_id: Digest) -> io::Result<(&'static str, Digest)>
     };
     let (digest, _) = Digest::of_reader(part.open()?)?;
     let mut hasher = Hasher::new(diff_id.algorithm());
-    io::copy(&mut decompress(part.open()?)?, &mut hasher)?;
+    io::copy(&mut decompress_foreign(part.open()?)?, &mut hasher)?;
     let actual = hasher.finish();
     if actual != diff_id {
         let message = format!("its tar has digest {actual}, and the config says {diff_id}");

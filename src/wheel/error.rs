@@ -31,6 +31,14 @@ pub enum Error {
         /// Why.
         source: ZipError,
     },
+    /// It unpacks to more than any wheel.
+    #[error("wheel {wheel} is refused: {what}")]
+    Large {
+        /// Which.
+        wheel: String,
+        /// How much.
+        what: String,
+    },
     /// No `.dist-info` directory, several, or another distribution's.
     #[error(
         "wheel {wheel} should have one .dist-info directory, of the name and version in its file name; it has {found}"

@@ -3,6 +3,7 @@
 //! Spec: <https://packaging.python.org/en/latest/specifications/binary-distribution-format/>. What is placed where
 //! follows `pip install --target`; `docs/differences-from-pip.md` lists what differs and why.
 
+mod bounds;
 mod dist_info;
 mod error;
 mod install;
@@ -33,8 +34,25 @@ use crate::paths::TreePath;
 use crate::python::{EntryPoints, Metadata, PackageName, WheelFilename};
 use crate::tree::Content;
 
-/// The most bytes that are read of METADATA, RECORD and the like.
-const MAX_TEXT: u64 = 64 << 20;
+/// The most bytes that are read of METADATA, RECORD and the like: some 300,000 rows of RECORD.
+const MAX_TEXT: u64 = 32 << 20;
+
+/// Checks a zip archive that is no wheel, an sdist, as strictly as a wheel, contents included; says what is wrong.
+pub fn check_zip(path: &Path) -> Result<(), String> {
+    let archive = RandomFile::open(path).map_err(|e| e.to_string())?;
+    let packed = archive.size();
+    let files = zip::read(&Arc::new(archive)).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        format!("{error}{}", cause.unwrap_or_default())
+    })?;
+    bounds::check(&files, packed)?;
+    for (path, file) in files {
+        let read = Content::Member(file.member).open();
+        read.and_then(|mut content| io::copy(&mut content, &mut io::sink()))
+            .map_err(|e| format!("{path}: {e}"))?;
+    }
+    Ok(())
+}
 
 /// How the files of an archive are found.
 type List = fn(&Arc<RandomFile>) -> Result<BTreeMap<TreePath, zip::File>, ZipError>;
@@ -88,9 +106,14 @@ impl Wheel {
     }
 
     fn read(filename: WheelFilename, archive: &Arc<RandomFile>, list: List) -> Result<Self, Error> {
+        let packed = archive.size();
         let mut files = list(archive).map_err(|source| Error::Archive {
             wheel: filename.to_string(),
             source,
+        })?;
+        bounds::check(&files, packed).map_err(|what| Error::Large {
+            wheel: filename.to_string(),
+            what,
         })?;
         let info = dist_info::read(&filename, &files)?;
         let record =

@@ -6,7 +6,7 @@ use crate::blob::RandomFile;
 
 /// The most members and directory bytes that are accepted: some ten times the largest wheels on PyPI.
 const MAX_ENTRIES: u64 = 500_000;
-const MAX_DIRECTORY: u64 = 64 << 20;
+const MAX_DIRECTORY: u64 = 48 << 20;
 
 const END_LENGTH: usize = 22;
 const LOCATOR_LENGTH: usize = 20;
