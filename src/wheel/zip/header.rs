@@ -156,13 +156,20 @@ impl<'a> Local<'a> {
         Ok(Self { header, name, extra })
     }
 
+    /// Whether a data descriptor follows the data.
+    pub fn has_descriptor(&self) -> bool {
+        u16_at(self.header, 6) & DESCRIPTOR != 0
+    }
+
     /// Compares it with the directory's header: all that decides what is read must be said alike.
     pub fn check(&self, central: &Central) -> Result<(), ZipError> {
         let fault = |what| Err(ZipError::Disagree(central.name.clone(), what));
         if self.name != central.name.as_bytes() {
             return fault("its name");
         }
-        if u16_at(self.header, 6) != central.flags {
+        // Some writers mark the descriptor in front of the data only; the directory's sizes say the same.
+        let differ = (u16_at(self.header, 6) ^ central.flags) & !DESCRIPTOR != 0;
+        if differ || (central.has_descriptor() && !self.has_descriptor()) {
             return fault("its flags");
         }
         if u16_at(self.header, 8) != central.method {
@@ -182,7 +189,7 @@ impl<'a> Local<'a> {
         for (local, expected, what) in pairs {
             // 4.4.4, bit 3: "the fields crc-32, compressed size and uncompressed size are set to zero in the
             // local header"; some writers go back and fill them in.
-            let unknown = central.has_descriptor() && local == 0;
+            let unknown = self.has_descriptor() && local == 0;
             if local != expected && !unknown {
                 return fault(what);
             }

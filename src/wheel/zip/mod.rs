@@ -140,15 +140,16 @@ fn central_headers(archive: &RandomFile, directory: &Directory) -> Result<Vec<Ce
 fn check_member(window: &mut Window, central: &Central, next: u64) -> Result<u64, ZipError> {
     let fixed = window.bytes(central.offset, header::LOCAL_LENGTH)?;
     let length = Local::length(fixed).ok_or(ZipError::Layout("no local header", central.offset))?;
-    let local = window.bytes(central.offset, length)?;
-    Local::parse(local)?.check(central)?;
+    let local = Local::parse(window.bytes(central.offset, length)?)?;
+    local.check(central)?;
+    let has_descriptor = local.has_descriptor();
     let data = central.offset + length as u64;
     let end = data
         .checked_add(central.compressed_size)
         .filter(|end| *end <= next)
         .ok_or(ZipError::Layout("overlapping members", central.offset))?;
     let descriptor = next - end;
-    if !central.has_descriptor() {
+    if !has_descriptor {
         return if descriptor == 0 {
             Ok(data)
         } else {

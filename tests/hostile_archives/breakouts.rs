@@ -1,0 +1,1 @@
+//! Layers that try to leave their root.

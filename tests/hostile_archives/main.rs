@@ -1,0 +1,16 @@
+//! Archives made to mislead: every case of `fastzip/malo` as sdist, wheel, layer, archive of images and package, against
+//! `policy.tsv`; breakouts; bombs. All runs are traced: nothing is written but output, store and temporary files.
+//!
+//! `PYOCI_CORPUS=all` runs every case (about 600 runs) in the place of every seventh, `PYOCI_CORPUS=print` prints what
+//! `policy.tsv` should say. `PYOCI_BOMBS=1` adds the bombs that take minutes.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bombs;
+mod breakouts;
+mod cases;
+mod policy;
+mod traced;
