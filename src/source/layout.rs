@@ -110,14 +110,24 @@ fn index(path: &Path) -> Result<Value, Error> {
         source,
     };
     // > The oci-layout file MUST exist
-    fs_err::metadata(path.join("oci-layout")).map_err(no_layout)?;
+    size_of(&path.join("oci-layout")).map_err(no_layout)?;
     let index = path.join("index.json");
-    let size = fs_err::metadata(&index).map_err(no_layout)?.len();
-    if size > DOCUMENT_LIMIT {
+    if size_of(&index).map_err(no_layout)? > DOCUMENT_LIMIT {
         return Err(malformed(&place, "index.json is too large"));
     }
     let bytes = fs_err::read(&index).map_err(no_layout)?;
     parse(&place, &bytes, "index.json")
+}
+
+/// The size of a file; what is none (a pipe, `/dev/zero`) might never end.
+fn size_of(path: &Path) -> io::Result<u64> {
+    let metadata = fs_err::metadata(path)?;
+    if metadata.is_file() {
+        Ok(metadata.len())
+    } else {
+        let message = format!("{} is not a regular file", path.display());
+        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
 }
 
 fn place(path: &Path) -> String {

@@ -18,6 +18,11 @@ use super::support::{Run, run};
 const MEMORY: u64 = 256 << 10;
 const GIB: u64 = 1 << 30;
 
+/// Whether those that take minutes are wanted too.
+fn all_bombs() -> bool {
+    !setting("PYOCI_BOMBS").is_empty()
+}
+
 /// Runs `pyoci`, and fails if it took more memory than it may, or more than two minutes.
 #[track_caller]
 fn measured(bench: &Bench, arguments: &[&str]) -> Run {
@@ -27,7 +32,11 @@ fn measured(bench: &Bench, arguments: &[&str]) -> Run {
         sys.exit(code)\n";
     let plain = bench.0.pyoci();
     let mut command = Command::new("python3");
-    command.args(["-c", SCRIPT]).arg(plain.get_program()).args(arguments).env_clear();
+    command
+        .args(["-c", SCRIPT])
+        .arg(plain.get_program())
+        .args(arguments)
+        .env_clear();
     for (name, value) in plain.get_envs() {
         command.env(name, value.unwrap_or_default());
     }
@@ -37,7 +46,12 @@ fn measured(bench: &Bench, arguments: &[&str]) -> Run {
     let took = start.elapsed();
     let (said, most) = done.stderr.rsplit_once("maxrss ").unwrap();
     let most: u64 = most.trim().parse().unwrap();
-    println!("{:>4} MiB {:>6} ms  {}", most >> 10, took.as_millis(), said.lines().last().unwrap_or_default());
+    println!(
+        "{:>4} MiB {:>6} ms  {}",
+        most >> 10,
+        took.as_millis(),
+        said.lines().last().unwrap_or_default()
+    );
     assert!(most < MEMORY, "{most} KiB: {said}");
     assert!(took < Duration::from_secs(120), "{took:?}: {said}");
     done
@@ -48,7 +62,11 @@ fn measured(bench: &Bench, arguments: &[&str]) -> Run {
 fn refused(bench: &Bench, arguments: &[&str], expected: &str) {
     let done = measured(bench, arguments).failed_with(1);
     let is_clear = done.stderr.contains("error: ") && done.stderr.contains(expected);
-    assert!(is_clear && !done.stderr.contains("panicked"), "{expected:?}: {}", done.stderr);
+    assert!(
+        is_clear && !done.stderr.contains("panicked"),
+        "{expected:?}: {}",
+        done.stderr
+    );
 }
 
 const BUILD: [&str; 7] = ["build", "app", "--base", "oci:base", "-o", "out", "--offline"];
@@ -60,7 +78,9 @@ fn repeated(block: &[u8], count: u64) -> (Vec<u8>, u32) {
     let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
     let mut packed = Vec::with_capacity(block.len() + 1024);
     // Nothing behind a full flush refers to what is in front of it.
-    compress.compress_vec(block, &mut packed, flate2::FlushCompress::Full).unwrap();
+    compress
+        .compress_vec(block, &mut packed, flate2::FlushCompress::Full)
+        .unwrap();
     let mut stream = packed.repeat(usize::try_from(count).unwrap());
     stream.extend(b"\x03\x00");
     let mut one = crc32fast::Hasher::new();
@@ -77,7 +97,11 @@ fn gzip_bomb(head: &[u8], block: &[u8], count: u64) -> Vec<u8> {
     bytes.extend(b"\x1f\x8b\x08\0\0\0\0\0\0\xff");
     bytes.extend(stream);
     bytes.extend(crc32.to_le_bytes());
-    bytes.extend(u32::try_from((block.len() as u64 * count) & 0xffff_ffff).unwrap().to_le_bytes());
+    bytes.extend(
+        u32::try_from((block.len() as u64 * count) & 0xffff_ffff)
+            .unwrap()
+            .to_le_bytes(),
+    );
     bytes
 }
 
@@ -128,16 +152,26 @@ fn wheels_of_many_files_and_of_long_names_are_refused() {
         many[at + field..][..8].copy_from_slice(&10_000_000_u64.to_le_bytes());
     }
     refused_wheel(&bench, &many, "directory of 10000000 members");
-    let deep = wheel_of(vec![Member::new(&"a/".repeat(1000), b""), Member::new("x", b"")]);
+    let deep = wheel_of(vec![
+        Member::new(&("a/".repeat(1000) + "x"), b""),
+        Member::new("x", b""),
+    ]);
     refused_wheel(&bench, &deep, "too deep");
     // Each name brings 250 directories of its own.
     let long = |n: usize| Member::new(&format!("{n:05}/{}", "directory-here/".repeat(250) + "x"), b"");
-    refused_wheel(&bench, &zip(&(0..400).map(long).collect::<Vec<_>>()), "names of its files and directories");
+    refused_wheel(
+        &bench,
+        &zip(&(0..400).map(long).collect::<Vec<_>>()),
+        "names of its files and directories",
+    );
     // RECORD and METADATA are read into memory.
     for name in ["METADATA", "RECORD"] {
         let (stream, crc32) = repeated(&[b'\n'; 1 << 20], 1 << 10);
         let mut members = vec![Member::new("a-1.0.dist-info/WHEEL", b"Wheel-Version: 1.0\n")];
-        let metadata = Member::new("a-1.0.dist-info/METADATA", b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\n");
+        let metadata = Member::new(
+            "a-1.0.dist-info/METADATA",
+            b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\n",
+        );
         if name == "RECORD" {
             members.push(metadata);
         }
@@ -151,16 +185,13 @@ fn wheels_of_many_files_and_of_long_names_are_refused() {
 /// What is just within the limits is read in that memory too.
 #[test]
 fn a_wheel_of_as_many_files_as_are_taken_is_read_in_little_memory() {
-    if setting("PYOCI_BOMBS").is_empty() {
+    if !all_bombs() {
         return;
     }
     let bench = Bench::new();
-    let members = (0..490_000).map(|n| Member::new(&format!("package/module_{:04}/file_{n}.py", n / 100), b""));
+    let members =
+        (0..490_000).map(|n| Member::new(&format!("package/module_{:04}/file_{n}.py", n / 100), b""));
     lock(&bench, "[[packages.wheels]]", WHEEL, &wheel_of(members.collect()));
-    let plain = bench.0.pyoci();
-    drop(plain);
-    let done = measured(&bench, &["build", "app", "--base", "oci:nothing", "-o", "out", "--offline"]);
-    drop(done);
     measured(&bench, &BUILD).succeeded();
 }
 
@@ -175,24 +206,34 @@ fn layers_that_are_bombs_are_refused() {
     let head = header("zeros", tar::EntryType::Regular, "", 10 * GIB);
     add_layer(&bench, &zstd_bomb(&head, &zeros(), 10 << 10), LAYER_ZSTD);
     refused(&bench, &ON_HOSTILE, "times its own size");
-    // Ten million members, all of one name.
-    let member = header("x", tar::EntryType::Regular, "", 0);
-    add_layer(&bench, &zstd_bomb(&member, &member.repeat(10_000), 1000), LAYER_ZSTD);
-    refused(&bench, &ON_HOSTILE, "more files than any base has");
-    // As many files as hide something below, and each of them once more.
-    let hides = (0..300_000).map(|n| header(&format!("d{}/.wh.f{n}", n % 7), tar::EntryType::Regular, "", 0));
+    // As many files as hide something below.
+    let hides = (0..if all_bombs() { 300_000 } else { 10_000 })
+        .map(|n| header(&format!("d{}/.wh.f{n}", n % 7), tar::EntryType::Regular, "", 0));
     let all: Vec<u8> = hides.flatten().collect();
-    bench.add_layer(&zstd::encode_all(&all[..], 1).unwrap(), LAYER_ZSTD, &Digest::of(&all));
+    bench.add_layer(
+        &zstd::encode_all(&all[..], 1).unwrap(),
+        LAYER_ZSTD,
+        &Digest::of(&all),
+    );
     measured(&bench, &ON_HOSTILE).succeeded();
     // Each name brings 250 directories of its own.
     let deep = (0..2000).flat_map(|n| long_name(&format!("{n:05}/{}x", "directory-here/".repeat(250))));
-    add_layer(&bench, &zstd::encode_all(&deep.collect::<Vec<_>>()[..], 1).unwrap(), LAYER_ZSTD);
+    add_layer(
+        &bench,
+        &zstd::encode_all(&deep.collect::<Vec<_>>()[..], 1).unwrap(),
+        LAYER_ZSTD,
+    );
     refused(&bench, &ON_HOSTILE, "more files than any base has");
     // Texts that are kept: each within its limit.
     let mut text = vec![b'#'; 1 << 20];
     text.truncate((1 << 20) - 512);
     let texts = (0..2000).flat_map(|n| {
-        let head = header(&format!("etc/ld.so.conf.d/{n}.conf"), tar::EntryType::Regular, "", text.len() as u64);
+        let head = header(
+            &format!("etc/ld.so.conf.d/{n}.conf"),
+            tar::EntryType::Regular,
+            "",
+            text.len() as u64,
+        );
         [head, text.clone()]
     });
     let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
@@ -218,7 +259,7 @@ fn long_name(name: &str) -> Vec<u8> {
 
 #[test]
 fn layers_and_sdists_of_gzip_that_are_bombs_are_refused() {
-    if setting("PYOCI_BOMBS").is_empty() {
+    if !all_bombs() {
         return;
     }
     let bench = Bench::new();
@@ -227,32 +268,56 @@ fn layers_and_sdists_of_gzip_that_are_bombs_are_refused() {
     add_layer(&bench, &bomb, LAYER_GZIP);
     refused(&bench, &ON_HOSTILE, "times its own size");
     bench.put("images.tar", &bomb);
-    refused(&bench, &["pull", "docker-archive:images.tar", "-o", "copy"], "times its own size");
+    refused(
+        &bench,
+        &["pull", "docker-archive:images.tar", "-o", "copy"],
+        "times its own size",
+    );
     lock(&bench, "[packages.sdist]", "a-1.0.tar.gz", &bomb);
     refused(&bench, &BUILD, "times its own size");
     let member = header("x", tar::EntryType::Directory, "", 0);
-    lock(&bench, "[packages.sdist]", "a-1.0.tar.gz", &gzip_bomb(&member, &member.repeat(10_000), 1000));
+    lock(
+        &bench,
+        "[packages.sdist]",
+        "a-1.0.tar.gz",
+        &gzip_bomb(&member, &member.repeat(10_000), 1000),
+    );
     measured(&bench, &BUILD).failed_with(1);
+    // Ten million members, all of one name.
+    add_layer(
+        &bench,
+        &zstd_bomb(&member, &member.repeat(10_000), 1000),
+        LAYER_ZSTD,
+    );
+    refused(&bench, &ON_HOSTILE, "more files than any base has");
+    let member = |n| header(&format!("a/{n}"), tar::EntryType::Regular, "", 0);
+    let many: Vec<u8> = (0..500_001).flat_map(member).collect();
+    lock(
+        &bench,
+        "[packages.sdist]",
+        "a-1.0.tar.zst",
+        &zstd::encode_all(&many[..], 1).unwrap(),
+    );
+    refused(&bench, &BUILD, "more files than any archive of sources");
+    bench.put("images.tar", &many);
+    refused(
+        &bench,
+        &["pull", "oci-archive:images.tar", "-o", "copy"],
+        "more members than any archive of images",
+    );
     // As many names as are taken, each another.
-    let names = (0..1_000_100).map(|n| header(&format!("usr/lib/directory_{:04}/some_file_{n}", n / 100), tar::EntryType::Regular, "", 0));
+    let names = (0..1_000_100).map(|n| {
+        header(
+            &format!("usr/lib/directory_{:04}/some_file_{n}", n / 100),
+            tar::EntryType::Regular,
+            "",
+            0,
+        )
+    });
     let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
     names.for_each(|head| packed.write_all(&head).unwrap());
     add_layer(&bench, &packed.finish().unwrap(), LAYER_ZSTD);
     refused(&bench, &ON_HOSTILE, "more files than any base has");
-}
-
-#[test]
-fn sdists_and_archives_of_images_with_too_many_members_are_refused() {
-    let bench = Bench::new();
-    let member = |n| header(&format!("a/{n}"), tar::EntryType::Regular, "", 0);
-    let many: Vec<u8> = (0..100_001).flat_map(member).collect();
-    bench.put("images.tar", &many);
-    refused(&bench, &["pull", "oci-archive:images.tar", "-o", "copy"], "more members than any archive of images");
-    let many: Vec<u8> = (0..500_001).flat_map(member).collect();
-    let packed = zstd::encode_all(&many[..], 1).unwrap();
-    lock(&bench, "[packages.sdist]", "a-1.0.tar.zst", &packed);
-    // The name is none of an sdist: the lock is refused before.
-    measured(&bench, &BUILD).failed_with(1);
 }
 
 #[test]
@@ -261,15 +326,18 @@ fn packages_that_are_bombs_are_refused() {
     let bomb = zstd_bomb(&head, &zeros(), 10 << 10);
     let said = package("data.tar.zst", &bomb).unwrap_err();
     assert!(said.contains("unpacks to more than"), "{said}");
-    let member = header("./x", tar::EntryType::Directory, "", 0);
-    let said = package("data.tar.zst", &zstd_bomb(&member, &member.repeat(10_000), 1000)).unwrap_err();
-    assert!(said.contains("holds more than"), "{said}");
+    if all_bombs() {
+        let member = header("./x", tar::EntryType::Directory, "", 0);
+        let said = package("data.tar.zst", &zstd_bomb(&member, &member.repeat(10_000), 1000)).unwrap_err();
+        assert!(said.contains("holds more than"), "{said}");
+    }
     // `xz` with a dictionary of a gibibyte, which whoever unpacks it must have.
     let mut options = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
     options.dict_size(1 << 30);
     let mut filters = liblzma::stream::Filters::new();
     filters.lzma2(&options);
-    let stream = liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc64).unwrap();
+    let stream =
+        liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc64).unwrap();
     let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
     encoder.write_all(&tar(&[])).unwrap();
     let said = package("data.tar.xz", &encoder.finish().unwrap()).unwrap_err();
@@ -301,8 +369,8 @@ fn documents_that_are_bombs_are_refused() {
     refused(&bench, &pull, "recursion limit");
     write(&format!("{{\"manifests\":[{}0]}}", "[],".repeat(1_300_000)));
     refused(&bench, &pull, "several images");
-    let file = std::fs::File::create(base.join("index.json")).unwrap();
-    file.set_len(4 * GIB).unwrap();
+    let sparse = fs_err::File::create(base.join("index.json")).unwrap();
+    sparse.set_len(4 * GIB).unwrap();
     refused(&bench, &pull, "too large");
     // The manifest, and the config.
     let mut manifest = layout::document(&base, &index["manifests"][0]);
@@ -328,5 +396,9 @@ fn documents_that_are_bombs_are_refused() {
     }
     let members: [TarMember; 1] = [file("manifest.json", b"[".repeat(5 << 20))];
     bench.put("images.tar", &tar(&members));
-    refused(&bench, &["pull", "docker-archive:images.tar", "-o", "copy"], "too large");
+    refused(
+        &bench,
+        &["pull", "docker-archive:images.tar", "-o", "copy"],
+        "too large",
+    );
 }

@@ -119,8 +119,15 @@ impl Bench {
     }
 
     pub fn build(&self, base: &str) -> Result<(), String> {
-        let done = traced(&self.0, &["build", "app", "--base", base, "-o", "out", "--offline"]);
-        if done.status == Some(0) { Ok(()) } else { Err(done.stderr) }
+        let done = traced(
+            &self.0,
+            &["build", "app", "--base", base, "-o", "out", "--offline"],
+        );
+        if done.status == Some(0) {
+            Ok(())
+        } else {
+            Err(done.stderr)
+        }
     }
 
     /// Builds on a base with one more layer.
@@ -145,7 +152,10 @@ impl Bench {
         let mut index = layout::index(&base);
         let mut manifest = layout::document(&base, &index["manifests"][0]);
         let mut config = layout::document(&base, &manifest["config"]);
-        config["rootfs"]["diff_ids"].as_array_mut().unwrap().push(json!(diff_id));
+        config["rootfs"]["diff_ids"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!(diff_id));
         manifest["config"] = put(config.to_string().as_bytes(), pyoci::image::CONFIG);
         let layers = manifest["layers"].as_array_mut().unwrap();
         layers.push(put(bytes, media_type));
@@ -161,7 +171,11 @@ impl Bench {
         let done = traced(&self.0, &["pull", "docker-archive:images.tar", "-o", "copy"]);
         assert_ne!(done.status, Some(0));
         // Zeros are an archive without members.
-        if done.stderr.contains(holds) || done.stderr.contains("has no manifest.json") { Ok(()) } else { Err(done.stderr) }
+        if done.stderr.contains(holds) || done.stderr.contains("has no manifest.json") {
+            Ok(())
+        } else {
+            Err(done.stderr)
+        }
     }
 
     /// What is said of a case in a place; nothing if it is read.
@@ -175,7 +189,11 @@ impl Bench {
                 let said = self.images(bytes, "is not a tar archive");
                 // What does not begin as zstd is not taken for it, and is no tar.
                 let frame = bytes.starts_with(b"\x28\xb5\x2f\xfd") || bytes[1..].starts_with(b"\x2a\x4d\x18");
-                if frame { said } else { Err("it is not a tar archive".to_owned()) }
+                if frame {
+                    said
+                } else {
+                    Err("it is not a tar archive".to_owned())
+                }
             }
             ("deflate", Use::Images) => self.images(&gzip_with(bytes), "is not a tar archive"),
             ("tar", Use::Package) => package("data.tar", bytes),
@@ -198,10 +216,26 @@ impl Bench {
 
 /// What a package says whose files are packed so.
 pub fn package(name: &str, data: &[u8]) -> Result<(), String> {
-    let control = super::support::tarball::tar(&[super::support::tarball::file("./control", "Package: a\nVersion: 1\n")]);
+    let control = super::support::tarball::tar(&[super::support::tarball::file(
+        "./control",
+        "Package: a\nVersion: 1\n",
+    )]);
     let mut archive = b"!<arch>\n".to_vec();
-    for (name, bytes) in [("debian-binary", &b"2.0\n"[..]), ("control.tar", &control), (name, data)] {
-        write!(archive, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", bytes.len()).unwrap();
+    for (name, bytes) in [
+        ("debian-binary", &b"2.0\n"[..]),
+        ("control.tar", &control),
+        (name, data),
+    ] {
+        write!(
+            archive,
+            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+            0,
+            0,
+            0,
+            "100644",
+            bytes.len()
+        )
+        .unwrap();
         archive.extend(bytes);
         archive.resize(archive.len().next_multiple_of(2), b'\n');
     }
@@ -273,7 +307,9 @@ pub fn wheel_of(mut members: Vec<Member>) -> Vec<u8> {
     members.push(Member::new(&format!("{info}/METADATA"), metadata));
     let wheel = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
     members.push(Member::new(&format!("{info}/WHEEL"), wheel));
-    let rows = members.iter().map(|m| format!("{},sha256={},{}\n", m.name, m.hash, m.size));
+    let rows = members
+        .iter()
+        .map(|m| format!("{},sha256={},{}\n", m.name, m.hash, m.size));
     let record = format!("{}{info}/RECORD,,\n", rows.collect::<String>());
     members.push(Member::new(&format!("{info}/RECORD"), record.as_bytes()));
     zip(&members)
@@ -290,14 +326,50 @@ pub fn zip(members: &[Member]) -> Vec<u8> {
         shared.extend([0xff; 8]);
         shared.extend(u16::try_from(member.name.len()).unwrap().to_le_bytes());
         let sizes = [member.size, data.len() as u64].map(u64::to_le_bytes).concat();
-        locals.extend([b"PK\x03\x04", &shared[..], b"\x14\0", member.name.as_bytes(), b"\x01\0\x10\0", &sizes, data].concat());
-        directory.extend([b"PK\x01\x02\x2d\x03", &shared[..], b"\x1c\0", &[0; 6], b"\0\0\xa4\x81", &[0xff; 4]].concat());
-        directory.extend([member.name.as_bytes(), b"\x01\0\x18\0", &sizes, &offset.to_le_bytes()].concat());
+        locals.extend(
+            [
+                b"PK\x03\x04",
+                &shared[..],
+                b"\x14\0",
+                member.name.as_bytes(),
+                b"\x01\0\x10\0",
+                &sizes,
+                data,
+            ]
+            .concat(),
+        );
+        directory.extend(
+            [
+                b"PK\x01\x02\x2d\x03",
+                &shared[..],
+                b"\x1c\0",
+                &[0; 6],
+                b"\0\0\xa4\x81",
+                &[0xff; 4],
+            ]
+            .concat(),
+        );
+        directory.extend(
+            [
+                member.name.as_bytes(),
+                b"\x01\0\x18\0",
+                &sizes,
+                &offset.to_le_bytes(),
+            ]
+            .concat(),
+        );
     }
     let (count, size, offset) = (members.len() as u64, directory.len() as u64, locals.len() as u64);
     let mut end = [b"PK\x06\x06", &44_u64.to_le_bytes()[..], &[45, 3, 45, 0], &[0; 8]].concat();
     end.extend([count, count, size, offset].map(u64::to_le_bytes).concat());
-    end.extend([b"PK\x06\x07\0\0\0\0", &(offset + size).to_le_bytes()[..], b"\x01\0\0\0"].concat());
+    end.extend(
+        [
+            b"PK\x06\x07\0\0\0\0",
+            &(offset + size).to_le_bytes()[..],
+            b"\x01\0\0\0",
+        ]
+        .concat(),
+    );
     end.extend([b"PK\x05\x06\0\0\0\0", &[0xff; 12][..], b"\0\0"].concat());
     [locals, directory, end].concat()
 }

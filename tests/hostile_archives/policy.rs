@@ -27,14 +27,19 @@ fn policy() -> Policy {
     fields.collect()
 }
 
-#[allow(clippy::disallowed_methods, reason = "whoever runs the tests says how many cases")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "whoever runs the tests says how many cases"
+)]
 pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 
 /// The last line of an error that says why.
 fn reason(said: &str) -> String {
-    let mut lines = said.lines().filter(|line| line.trim_start().starts_with("cause:") || line.starts_with("error:"));
+    let mut lines = said
+        .lines()
+        .filter(|line| line.trim_start().starts_with("cause:") || line.starts_with("error:"));
     lines.next_back().unwrap_or(said).trim().to_owned()
 }
 
@@ -48,7 +53,10 @@ fn every_case_is_read_or_refused_as_the_policy_says_and_writes_nowhere_else() {
         .into_iter()
         .flat_map(|case| {
             let case = std::sync::Arc::new(case);
-            case.uses().iter().map(move |place| (std::sync::Arc::clone(&case), *place)).collect::<Vec<_>>()
+            case.uses()
+                .iter()
+                .map(move |place| (std::sync::Arc::clone(&case), *place))
+                .collect::<Vec<_>>()
         })
         // Packages are read in this process and cost nothing.
         .enumerate()
@@ -70,10 +78,17 @@ fn every_case_is_read_or_refused_as_the_policy_says_and_writes_nowhere_else() {
             }
             let key = (case.name.clone(), place.name().to_owned());
             let right = policy.get(&key).is_some_and(|expected| {
-                if expected == "read" { found == "read" } else { found != "read" && found.contains(expected) }
+                if expected == "read" {
+                    found == "read"
+                } else {
+                    found != "read" && found.contains(expected)
+                }
             });
             if !right {
-                wrong.lock().unwrap().push(format!("{key:?}: {found}; expected {:?}", policy.get(&key)));
+                wrong
+                    .lock()
+                    .unwrap()
+                    .push(format!("{key:?}: {found}; expected {:?}", policy.get(&key)));
             }
         }
     };
@@ -83,7 +98,13 @@ fn every_case_is_read_or_refused_as_the_policy_says_and_writes_nowhere_else() {
         }
     });
     let wrong = wrong.into_inner().unwrap();
-    assert!(wrong.is_empty(), "{} of {} runs:\n{}", wrong.len(), runs.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} runs:\n{}",
+        wrong.len(),
+        runs.len(),
+        wrong.join("\n")
+    );
 }
 
 /// `accept` is read wherever such an archive is read, `malicious` and `reject` are refused in strict use: of sdists and

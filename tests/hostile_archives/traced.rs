@@ -17,7 +17,18 @@ pub fn traced(sandbox: &Sandbox, arguments: &[&str]) -> Run {
     let plain = sandbox.pyoci();
     let mut command = Command::new("strace");
     command
-        .args(["-f", "-qq", "-y", "-s", "4096", "-e", CALLS, "-e", "signal=none", "-o"])
+        .args([
+            "-f",
+            "-qq",
+            "-y",
+            "-s",
+            "4096",
+            "-e",
+            CALLS,
+            "-e",
+            "signal=none",
+            "-o",
+        ])
         .arg(&trace)
         .arg(plain.get_program())
         .args(arguments)
@@ -28,15 +39,25 @@ pub fn traced(sandbox: &Sandbox, arguments: &[&str]) -> Run {
     }
     fs_err::create_dir_all(sandbox.path("tmp")).unwrap();
     // Without uv nothing is built of the sdists that are taken.
-    command.env("TMPDIR", sandbox.path("tmp")).env("PATH", "/usr/bin:/bin");
+    command
+        .env("TMPDIR", sandbox.path("tmp"))
+        .env("PATH", "/usr/bin:/bin");
     let done = run(&mut command);
     let text = fs_err::read_to_string(&trace).unwrap();
     let calls = calls(&text);
     assert!(calls > 0, "nothing was traced: {}", done.stderr);
     let root = sandbox.path("");
     let stray: Vec<_> = text.lines().filter(|line| is_stray(line, &root)).collect();
-    assert!(stray.is_empty(), "{arguments:?} wrote elsewhere:\n{}", stray.join("\n"));
-    assert!(!done.stderr.contains("panicked"), "{arguments:?}: {}", done.stderr);
+    assert!(
+        stray.is_empty(),
+        "{arguments:?} wrote elsewhere:\n{}",
+        stray.join("\n")
+    );
+    assert!(
+        !done.stderr.contains("panicked"),
+        "{arguments:?}: {}",
+        done.stderr
+    );
     done
 }
 
@@ -50,14 +71,19 @@ fn is_stray(line: &str, root: &Path) -> bool {
         return false;
     };
     let call = call.rsplit(' ').next().unwrap_or_default();
-    let reads = call.starts_with("open") && !["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"].iter().any(|f| rest.contains(f));
+    let reads = call.starts_with("open")
+        && !["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"]
+            .iter()
+            .any(|f| rest.contains(f));
     let is_call = CALLS.split(['=', ',']).any(|name| name == call);
     if !is_call || reads || call == "execve" {
         return false;
     }
     let paths = paths(rest, root);
     assert!(!paths.is_empty(), "a call without a path: {line}");
-    let mut allowed = ["out", "copy", "cache", "tmp"].map(|name| root.join(name)).to_vec();
+    let mut allowed = ["out", "copy", "cache", "tmp"]
+        .map(|name| root.join(name))
+        .to_vec();
     // Locks and temporary files of an output are beside it.
     allowed.extend([PathBuf::from("/dev/null"), PathBuf::from("/dev/tty")]);
     let own = |path: &PathBuf| {
@@ -69,7 +95,11 @@ fn is_stray(line: &str, root: &Path) -> bool {
         beside || allowed.iter().any(|place| path.starts_with(place))
     };
     // What a symbolic link says is no place that is written to.
-    let count = if call.starts_with("symlink") { paths.len().min(1) } else { 0 };
+    let count = if call.starts_with("symlink") {
+        paths.len().min(1)
+    } else {
+        0
+    };
     !paths.iter().skip(count).all(own)
 }
 
@@ -88,7 +118,9 @@ fn paths(arguments: &str, root: &Path) -> Vec<PathBuf> {
             continue;
         }
         let Some(at) = quote else { break };
-        let Some(end) = rest[at + 1..].find('"') else { break };
+        let Some(end) = rest[at + 1..].find('"') else {
+            break;
+        };
         let name = &rest[at + 1..at + 1 + end];
         let mut path = PathBuf::new();
         for component in directory.join(name).components() {

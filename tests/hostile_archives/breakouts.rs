@@ -1,1 +1,0 @@
-//! Layers that try to leave their root.
