@@ -195,7 +195,7 @@ mod tests {
         ));
         assert!(TreePath::new(&["x"; DEPTH].join("/")).is_ok());
         assert_eq!(
-            TreePath::new(&"x/".repeat(DEPTH + 4)[..2 * DEPTH + 1]),
+            TreePath::new(&"x/".repeat(DEPTH + 4)[..=2 * DEPTH]),
             Err(PathError::TooDeep(DEPTH + 1))
         );
     }

@@ -57,6 +57,8 @@ struct Members {
     paths: BTreeMap<TreePath, bool>,
     /// Their names in one of the two spellings that Unicode has for some letters.
     composed: BTreeSet<String>,
+    /// How many members there were, and the bytes of their names and contents.
+    count: usize,
     names: usize,
     size: u64,
 }
@@ -66,7 +68,8 @@ impl Members {
         let path = found.path;
         self.size = self.size.saturating_add(found.size);
         self.names += path.as_str().len();
-        if self.paths.len() == FILES_LIMIT || self.names > NAMES_LIMIT {
+        self.count += 1;
+        if self.count > FILES_LIMIT || self.names > NAMES_LIMIT {
             return Err("it has more files than any archive of sources".to_owned());
         }
         match &found.kind {

@@ -53,7 +53,7 @@ fn measured(bench: &Bench, arguments: &[&str]) -> Run {
         said.lines().last().unwrap_or_default()
     );
     assert!(most < MEMORY, "{most} KiB: {said}");
-    assert!(took < Duration::from_secs(120), "{took:?}: {said}");
+    assert!(took < Duration::from_mins(2), "{took:?}: {said}");
     done
 }
 
@@ -166,7 +166,7 @@ fn wheels_of_many_files_and_of_long_names_are_refused() {
     );
     // RECORD and METADATA are read into memory.
     for name in ["METADATA", "RECORD"] {
-        let (stream, crc32) = repeated(&[b'\n'; 1 << 20], 1 << 10);
+        let (stream, crc32) = repeated(&vec![b'\n'; 1 << 20], 1 << 10);
         let mut members = vec![Member::new("a-1.0.dist-info/WHEEL", b"Wheel-Version: 1.0\n")];
         let metadata = Member::new(
             "a-1.0.dist-info/METADATA",
@@ -180,19 +180,6 @@ fn wheels_of_many_files_and_of_long_names_are_refused() {
         members.push(member);
         refused_wheel(&bench, &zip(&members), "1073741824 bytes");
     }
-}
-
-/// What is just within the limits is read in that memory too.
-#[test]
-fn a_wheel_of_as_many_files_as_are_taken_is_read_in_little_memory() {
-    if !all_bombs() {
-        return;
-    }
-    let bench = Bench::new();
-    let members =
-        (0..490_000).map(|n| Member::new(&format!("package/module_{:04}/file_{n}.py", n / 100), b""));
-    lock(&bench, "[[packages.wheels]]", WHEEL, &wheel_of(members.collect()));
-    measured(&bench, &BUILD).succeeded();
 }
 
 /// Puts a compressed layer on the base that nobody has unpacked to learn its digest: it is never read that far.
@@ -274,7 +261,7 @@ fn layers_and_sdists_of_gzip_that_are_bombs_are_refused() {
         "times its own size",
     );
     lock(&bench, "[packages.sdist]", "a-1.0.tar.gz", &bomb);
-    refused(&bench, &BUILD, "times its own size");
+    refused(&bench, &BUILD, "unpacks to more than");
     let member = header("x", tar::EntryType::Directory, "", 0);
     lock(
         &bench,
@@ -282,7 +269,7 @@ fn layers_and_sdists_of_gzip_that_are_bombs_are_refused() {
         "a-1.0.tar.gz",
         &gzip_bomb(&member, &member.repeat(10_000), 1000),
     );
-    measured(&bench, &BUILD).failed_with(1);
+    refused(&bench, &BUILD, "more files than any archive of sources");
     // Ten million members, all of one name.
     add_layer(
         &bench,

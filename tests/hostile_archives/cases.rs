@@ -226,9 +226,9 @@ pub fn package(name: &str, data: &[u8]) -> Result<(), String> {
         ("control.tar", &control),
         (name, data),
     ] {
-        write!(
+        writeln!(
             archive,
-            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`",
             0,
             0,
             0,
