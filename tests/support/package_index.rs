@@ -115,9 +115,9 @@ fn serve(
     let parts = asked.iter().filter(|asked| !asked.range.is_empty()).count();
     let times = asked.iter().filter(|asked| asked.path == path).count();
     drop(asked);
-    let lie = habits.lies.as_deref().filter(|_| times <= 2);
-    let gives_ranges = habits.ranges && (lie.is_some() || habits.lies.is_none());
-    let (mut status, kind, mut body) = answer(&path, &authorization, lie.unwrap_or(directory), habits);
+    let elsewhere = habits.lies.as_deref().filter(|_| times <= 2);
+    let gives_ranges = habits.ranges && (elsewhere.is_some() || habits.lies.is_none());
+    let (mut status, kind, mut body) = answer(&path, &authorization, elsewhere.unwrap_or(directory), habits);
     let mut content_range = String::new();
     let mut breaks = false;
     if gives_ranges
