@@ -1,12 +1,9 @@
 //! Wheels that become a layer while they still arrive, from servers that give ranges and from those that do not.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
 
 use std::path::Path;
 
+use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, lock, small_base, wheel};
 use pyoci::digest::Digest;
-use support::{IndexHabits, PackageIndex, Run, Sandbox, contents, lock, small_base, wheel};
 
 /// Text that hardly compresses.
 fn noise(length: usize, mut seed: u64) -> String {

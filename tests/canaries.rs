@@ -1,15 +1,11 @@
 //! Credentials as people and services leave them about: none of them is in a byte of what any command leaves, and what
 //! looks like one among the app's files is told.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::process::Command;
 
+use crate::support::{Run, Sandbox, contents, lock, run, small_base, wheel};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use support::{Run, Sandbox, contents, lock, run, small_base, wheel};
 
 /// Files in the home of whoever builds; `@` is where the canary sits.
 const HOME: [(&str, &str); 20] = [

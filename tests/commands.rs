@@ -1,8 +1,6 @@
 //! The commands besides `build`: where the cache is and how it gets smaller, which bases there are, help.
 
-mod support;
-
-use support::{Sandbox, contents, small_base};
+use crate::support::{Sandbox, contents, small_base};
 
 #[test]
 fn the_cache_is_shown_pruned_and_emptied() {

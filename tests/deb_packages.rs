@@ -1,15 +1,12 @@
 //! `pyoci bundle -o NAME.deb`: installed, upgraded, removed and purged in a Debian system of its own; read by dpkg's own
 //! tools, apt, lintian and systemd.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use crate::support::{self, Run, Sandbox, run};
 use serde_json::Value;
-use support::{Run, Sandbox, run};
 
 /// Debian with `python3` and apt, made once and kept; its Python is 3.11.
 const SUITE: &str = "bookworm";

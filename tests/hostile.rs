@@ -1,17 +1,13 @@
 //! Metadata that somebody else wrote to do harm, each with its message; and builds of foreign code, which find nothing of
 //! the user's.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::support::{self, Run, Sandbox, contents, lock, run, small_base, wheel};
 use pyoci::digest::Digest;
 use serde_json::{Value, json};
-use support::{Run, Sandbox, contents, lock, run, small_base, wheel};
 
 /// The documents of the small base: what a test changes before they are written again.
 struct Documents {

@@ -225,7 +225,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "PATH", help_heading = "Image")]
     pub writable: Vec<String>,
     /// Environment variable of the image; can be repeated
-    #[arg(short, long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
+    #[arg(short, long, value_name = "K=V", value_parser = settings::variable, help_heading = "Image")]
     pub env: Vec<(String, String)>,
     /// Label of the image; can be repeated
     #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
@@ -425,7 +425,7 @@ fn tag(text: &str) -> Result<String, crate::reference::ReferenceError> {
     crate::reference::check_tag(text).map(|()| text.to_owned())
 }
 
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),
