@@ -71,14 +71,15 @@ struct State {
 }
 
 /// Fetches what was selected, and builds wheels of what is none, while `work` already reads it. What `work` makes must not
-/// be kept before [`Arriving::settle`] has said that all it was made of is right.
+/// be kept before [`Arriving::settle`] has said that all it was made of is right. Where `work` fails and the files are
+/// right, it is asked once more, now with all of each file: of a part that was read ahead less may be told.
 ///
 /// Fails with what is wrong with a file rather than with what `work` made of it.
 pub fn fetch_while<T, E: From<Error>>(
     selected: &[Selected],
     target: &Target,
     (request, tools): (&Request, &Tools<'_>),
-    work: impl FnOnce(&Arriving<'_>) -> Result<T, E>,
+    work: impl Fn(&Arriving<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     if request.no_build {
         selected.iter().try_for_each(refuse_build)?;
@@ -115,6 +116,7 @@ pub fn fetch_while<T, E: From<Error>>(
             work(&arriving)
         });
         match (result, arriving.settle()) {
+            (Err(_), Ok(())) if !arriving.came().is_empty() => work(&arriving),
             (result, Ok(())) => result,
             // What it was has been told.
             (Err(error), Err(Error::Stopped)) => Err(error),
