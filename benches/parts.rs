@@ -246,7 +246,7 @@ fn install(wheel: &Wheel) -> Tree {
         exclude: &globset::GlobSet::empty(),
         requested: &BTreeSet::new(),
     };
-    install_all(std::slice::from_ref(wheel), &options).unwrap().tree
+    install_all(vec![wheel.clone()], &options).unwrap().tree
 }
 
 /// The same files, none of them a member of a zip.

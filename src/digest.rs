@@ -89,6 +89,24 @@ impl Digest {
         })
     }
 
+    /// A digest from the bytes of the hash; refuses another number of them.
+    pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, DigestError> {
+        let hex = hex(bytes).into_boxed_str();
+        if bytes.len() == algorithm.length() {
+            Ok(Self { algorithm, hex })
+        } else {
+            Err(DigestError::Hex(hex.into(), algorithm))
+        }
+    }
+
+    /// A SHA-256 from its eight words.
+    pub fn sha256(words: [u32; 8]) -> Self {
+        Self {
+            algorithm: Algorithm::Sha256,
+            hex: hex(words.map(u32::to_be_bytes).as_flattened()).into(),
+        }
+    }
+
     /// The SHA-256 of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::sha256();

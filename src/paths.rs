@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A path below the root of a tree: one or more components separated by `/`, none of them empty, `.` or `..`,
-/// no NUL, no leading or trailing slash. It cannot leave the root and has exactly one spelling.
+/// no NUL, no leading or trailing slash. It cannot leave the root and has exactly one spelling. Copies share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TreePath(Box<str>);
+pub struct TreePath(Arc<str>);
 
 /// Why a text is not a [`TreePath`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -34,17 +35,38 @@ pub enum PathError {
 /// The most components of a path. Each is a directory that must be kept, so that long paths of short names would take
 /// memory by the square of their length.
 const DEPTH: usize = 256;
+/// The most bytes of a path, and of a component.
+const LENGTH: usize = 4095;
+const COMPONENT: usize = 255;
+
+/// Whether a text is a path in normal form; of most it is found out here, in one go.
+fn is_normal(text: &str) -> bool {
+    let mut depth = 0;
+    let normal = text.split('/').all(|component| {
+        depth += 1;
+        (1..=COMPONENT).contains(&component.len()) && !matches!(component, "." | "..")
+    });
+    normal && depth <= DEPTH && text.len() <= LENGTH && !text.as_bytes().contains(&0)
+}
 
 impl TreePath {
     /// Parses a path that must already be in normal form.
     pub fn new(text: &str) -> Result<Self, PathError> {
+        if !is_normal(text) {
+            Self::check(text)?;
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// What is wrong with a path.
+    fn check(text: &str) -> Result<(), PathError> {
         if text.is_empty() {
             return Err(PathError::Empty);
         }
         if text.starts_with('/') {
             return Err(PathError::Absolute(text.to_owned()));
         }
-        if text.len() > 4095 || text.split('/').any(|c| c.len() > 255) {
+        if text.len() > LENGTH || text.split('/').any(|c| c.len() > COMPONENT) {
             return Err(PathError::TooLong(text.len()));
         }
         let depth = text.split('/').count();
@@ -59,7 +81,7 @@ impl TreePath {
                 _ => {}
             }
         }
-        Ok(Self(text.into()))
+        Ok(())
     }
 
     /// Parses a tar member's name: a leading `/` or `./` and a trailing `/` are what archivers write and mean
@@ -109,6 +131,21 @@ impl TreePath {
     pub fn join(&self, rest: &str) -> Result<Self, PathError> {
         let rest = Self::new(rest)?;
         Self::new(&format!("{}/{}", self.0, rest.0))
+    }
+
+    /// As [`TreePath::join`], of a path that is normal already: only lengths are checked.
+    pub fn join_path(&self, rest: &Self) -> Result<Self, PathError> {
+        let (length, depth) = (
+            self.0.len() + 1 + rest.0.len(),
+            self.components().count() + rest.components().count(),
+        );
+        if length > LENGTH {
+            return Err(PathError::TooLong(length));
+        }
+        if depth > DEPTH {
+            return Err(PathError::TooDeep(depth));
+        }
+        Ok(Self([&*self.0, "/", &*rest.0].concat().into()))
     }
 
     /// What follows `directory/` in this path, if it is below it.
@@ -193,7 +230,10 @@ mod tests {
             TreePath::new(&"x".repeat(256)),
             Err(PathError::TooLong(256))
         ));
-        assert!(TreePath::new(&["x"; DEPTH].join("/")).is_ok());
+        let deep = TreePath::new(&["x"; DEPTH].join("/")).unwrap();
+        let x = TreePath::new("x").unwrap();
+        assert_eq!(x.join_path(&deep), Err(PathError::TooDeep(DEPTH + 1)));
+        assert_eq!(x.join_path(&x), TreePath::new("x/x"));
         assert_eq!(
             TreePath::new(&"x/".repeat(DEPTH + 4)[..=2 * DEPTH]),
             Err(PathError::TooDeep(DEPTH + 1))

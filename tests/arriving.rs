@@ -129,6 +129,49 @@ fn a_wheel_that_turns_out_to_be_another_leaves_no_layer() {
 }
 
 #[test]
+fn what_was_read_of_a_wheel_stays_what_it_was_though_the_server_sends_the_right_one_later() {
+    let (sandbox, _) = project(IndexHabits::default());
+    let right = sandbox.path("wheels/one-1.0-py3-none-any.whl");
+    let data = noise(3_000_000, 1);
+    // Of the same size: nothing but its hashes tells it apart.
+    let mut other = ('a'..='z').map(|text| {
+        let files = [("one/a.py", &*text.to_string()), ("one/data.txt", &data)];
+        wheel(&sandbox.path("other"), "one", "py3-none-any", &files)
+    });
+    let size = |path: &Path| fs_err::metadata(path).unwrap().len();
+    other
+        .find(|other| size(other) == size(&right))
+        .expect("a wheel of the same size");
+    for name in ["two", "small"] {
+        let file = format!("{name}-1.0-py3-none-any.whl");
+        fs_err::copy(
+            sandbox.path(&format!("wheels/{file}")),
+            sandbox.path(&format!("other/{file}")),
+        )
+        .unwrap();
+    }
+    let index = PackageIndex::start(
+        sandbox.path("wheels"),
+        IndexHabits {
+            ranges: true,
+            lies: Some(sandbox.path("other")),
+            ..IndexHabits::default()
+        },
+    );
+    let lock = fs_err::read_to_string(sandbox.path("pylock.toml")).unwrap();
+    let (before, after) = lock.split_once("http://").unwrap();
+    let old = format!("http://{}", after.split("/files/").next().unwrap());
+    sandbox.write(
+        "pylock.toml",
+        &format!("{before}http://{after}").replace(&old, &index.url),
+    );
+    let run = build(&sandbox).failed_with(1);
+    assert!(run.stderr.contains("one 1.0"), "{}", run.stderr);
+    assert!(!sandbox.path("out").exists());
+    assert!(has_no_layer(&sandbox.path("cache")));
+}
+
+#[test]
 fn a_server_that_falls_silent_is_told_by_its_name() {
     let (sandbox, index) = project(IndexHabits {
         ranges: true,

@@ -39,7 +39,7 @@ fn assert_equal_to_pip(made: Vec<MadeWheel>) {
         exclude: &globset::GlobSet::empty(),
         requested: &requested,
     };
-    let installed = wheel::install_all(&wheels, &options).unwrap();
+    let installed = wheel::install_all(wheels, &options).unwrap();
     let lines = directory.path().join("listing");
     listing::write(&installed.tree, "deps", fs_err::File::create(&lines).unwrap()).unwrap();
     let compare = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/compare_with_pip/compare.py");

@@ -10,7 +10,6 @@ mod maker;
 mod source;
 mod work;
 
-use std::collections::BTreeMap;
 use std::io;
 
 pub use interpreter::Interpreter;
@@ -19,6 +18,7 @@ pub use maker::Maker;
 use crate::paths::TreePath;
 use crate::store::{Packed, Store};
 use crate::tree::{Content, Entry, Tree};
+use crate::wheel::Owners;
 use crate::{layer, parallel, store};
 use source::{Group, Source};
 
@@ -95,11 +95,7 @@ impl Workshop<'_> {
     /// each wheel. `owners` names the wheel of each file: byte-code of the same sources at the same paths by an interpreter
     /// of the same version is not made twice. Files in directories called `tests` or `test` are left out: they are not what
     /// makes an app start slowly.
-    pub fn compile(
-        &self,
-        mut tree: Tree,
-        owners: &BTreeMap<TreePath, String>,
-    ) -> Result<(Tree, Vec<Made>), Error> {
+    pub fn compile(&self, mut tree: Tree, owners: &Owners) -> Result<(Tree, Vec<Made>), Error> {
         let (code, made) = self.code(&tree, owners)?;
         for (path, content) in code {
             tree.insert(path, Entry::file(content, false))?;
@@ -112,7 +108,7 @@ impl Workshop<'_> {
         let Some(sources) = self.maker.standard_library(self.store)? else {
             return Ok(None);
         };
-        let (code, _) = self.code(&sources, &BTreeMap::new())?;
+        let (code, _) = self.code(&sources, &Owners::new())?;
         let mut tree = Tree::new();
         for (path, content) in code {
             tree.insert(path, Entry::file(content, false))?;
@@ -121,7 +117,7 @@ impl Workshop<'_> {
     }
 
     /// The byte-code for a tree: what is kept of it, and the rest made now.
-    fn code(&self, tree: &Tree, owners: &BTreeMap<TreePath, String>) -> Result<(Code, Vec<Made>), Error> {
+    fn code(&self, tree: &Tree, owners: &Owners) -> Result<(Code, Vec<Made>), Error> {
         let groups = Group::all(tree, owners, &self.maker.cache_tag())?;
         let by = format!("{} {FORMAT} {}", self.maker.version(), layer::FORMAT);
         let look = |group: &Group| -> Result<_, Error> {

@@ -7,6 +7,7 @@ use super::Error;
 use crate::digest::{Algorithm, Digest};
 use crate::paths::{PathError, TreePath};
 use crate::tree::{Content, Kind, Tree};
+use crate::wheel::Owners;
 
 /// Sources larger than this, in bytes, are left to the interpreter in the container.
 pub(super) const SOURCE_LIMIT: u64 = 16 * 1024 * 1024;
@@ -46,11 +47,7 @@ pub(super) struct Group {
 impl Group {
     /// The sources in a tree by the wheel that they are of. Files in directories called `tests` or `test` are left out, and
     /// those that have brought byte-code along.
-    pub fn all(
-        tree: &Tree,
-        owners: &BTreeMap<TreePath, String>,
-        cache_tag: &str,
-    ) -> Result<Vec<Self>, Error> {
+    pub fn all(tree: &Tree, owners: &Owners, cache_tag: &str) -> Result<Vec<Self>, Error> {
         let mut groups: BTreeMap<&str, Vec<Source>> = BTreeMap::new();
         for (path, entry) in tree.iter() {
             let Kind::File(content) = &entry.kind else {
@@ -61,7 +58,7 @@ impl Group {
             }
             let code = code_path(path, cache_tag)?;
             if tree.get(code.as_str()).is_none() {
-                let owner = owners.get(path).map_or("", String::as_str);
+                let owner = owners.get(path).map_or("", |owner| owner);
                 groups.entry(owner).or_default().push(Source {
                     path: path.clone(),
                     code,

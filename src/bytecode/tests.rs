@@ -78,7 +78,7 @@ const SOURCES: [(&str, &str); 5] = [
 ];
 
 /// `deps/a` is of one wheel, all else of another.
-fn owners() -> BTreeMap<TreePath, String> {
+fn owners() -> Owners {
     let owner = |path: &str| {
         if path.starts_with("deps/a/") {
             "a.whl"
@@ -88,7 +88,7 @@ fn owners() -> BTreeMap<TreePath, String> {
     };
     let owners = SOURCES.iter();
     owners
-        .map(|(path, _)| (TreePath::new(path).unwrap(), owner(path).to_owned()))
+        .map(|(path, _)| (TreePath::new(path).unwrap(), owner(path).into()))
         .collect()
 }
 

@@ -15,6 +15,7 @@ use crate::reference::{
 use crate::sink::layout::{self, LeftOut, Mode};
 use crate::sink::registry::Pushed;
 use crate::sink::{docker_archive, oci_archive, registry};
+use crate::store::Kind;
 use crate::timings::Note;
 use crate::tools::Tools;
 
@@ -172,9 +173,16 @@ impl Destination {
         tools: &Tools,
     ) -> anyhow::Result<Written> {
         let timings = tools.progress.timings();
-        timings.measure("write", &self.to_string(), |note| {
+        let written = timings.measure("write", &self.to_string(), |note| {
             self.write_noted(image, left_out, tools, note)
-        })
+        });
+        if let Err(error) = &written
+            && let Some(crate::sink::Error::Blob { digest, .. }) = error.downcast_ref()
+        {
+            // If it is the cache's that is damaged, the next build makes it anew.
+            let _ = tools.store.find(Kind::Blob, digest);
+        }
+        written
     }
 
     fn write_noted(

@@ -1,5 +1,6 @@
 //! Tar headers: ustar, and a pax extended header in front only where ustar cannot say it (POSIX.1-2024, pax).
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::paths::TreePath;
@@ -29,7 +30,11 @@ pub(super) fn append(tar: &mut Vec<u8>, path: &TreePath, entry: &Entry, mtime: u
         Kind::Symlink(target) => (0, tar::EntryType::Symlink, target.as_str()),
     };
     // Archivers end a directory's name with a slash; readers that know no types rely on it.
-    let name = format!("{path}{}", if entry.is_directory() { "/" } else { "" });
+    let name = if entry.is_directory() {
+        Cow::Owned(format!("{path}/"))
+    } else {
+        Cow::Borrowed(path.as_str())
+    };
     let mut records = Vec::new();
     let mut header = tar::Header::new_ustar();
 
@@ -37,10 +42,11 @@ pub(super) fn append(tar: &mut Vec<u8>, path: &TreePath, entry: &Entry, mtime: u
     if split.is_none() {
         record(&mut records, "path", &name);
     }
-    let (prefix, short) = split.unwrap_or_else(|| (Vec::new(), ascii(&name)));
+    let shown = ascii(&name);
+    let (prefix, short) = split.unwrap_or((&[], &shown));
     if let Some(fields) = header.as_ustar_mut() {
-        fields.prefix[..prefix.len()].copy_from_slice(&prefix);
-        fields.name[..short.len()].copy_from_slice(&short);
+        fields.prefix[..prefix.len()].copy_from_slice(prefix);
+        fields.name[..short.len()].copy_from_slice(short);
     }
     if !link.is_ascii() || link.len() > 100 {
         record(&mut records, "linkpath", link);
@@ -54,11 +60,12 @@ pub(super) fn append(tar: &mut Vec<u8>, path: &TreePath, entry: &Entry, mtime: u
         record(&mut records, key, &value.to_string());
         0
     };
-    header.set_size(number("size", size, MAX_LONG));
-    header.set_mtime(number("mtime", mtime, MAX_LONG));
-    header.set_uid(number("uid", entry.owner.uid.into(), MAX_SHORT));
-    header.set_gid(number("gid", entry.owner.gid.into(), MAX_SHORT));
-    header.set_mode(entry.mode & 0o7777);
+    let fields = header.as_old_mut();
+    octal(&mut fields.size, number("size", size, MAX_LONG));
+    octal(&mut fields.mtime, number("mtime", mtime, MAX_LONG));
+    octal(&mut fields.uid, number("uid", entry.owner.uid.into(), MAX_SHORT));
+    octal(&mut fields.gid, number("gid", entry.owner.gid.into(), MAX_SHORT));
+    octal(&mut fields.mode, (entry.mode & 0o7777).into());
     header.set_entry_type(kind);
     header.set_cksum();
 
@@ -66,6 +73,17 @@ pub(super) fn append(tar: &mut Vec<u8>, path: &TreePath, entry: &Entry, mtime: u
         append_extended(tar, &records, mtime.min(MAX_LONG));
     }
     tar.extend_from_slice(header.as_bytes());
+}
+
+/// A number that fits, in a header's field: octal digits and a NUL. (The tar crate makes a string of each first.)
+fn octal(field: &mut [u8], mut number: u64) {
+    if let Some((end, digits)) = field.split_last_mut() {
+        *end = 0;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (number & 7) as u8;
+            number >>= 3;
+        }
+    }
 }
 
 /// The header of a file of `size` bytes that anyone may read, for archives that are no layers; `mtime` in seconds since 1970.
@@ -113,22 +131,25 @@ fn record(records: &mut Vec<u8>, key: &str, value: &str) {
 /// A name as ustar's prefix and name fields; `None` if it needs an extended header.
 ///
 /// > a new pathname shall be formed by concatenating prefix (up to the first NUL character), a slash character, and name
-fn split_name(name: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+fn split_name(name: &str) -> Option<(&[u8], &[u8])> {
     if !name.is_ascii() {
         return None;
     }
     if name.len() <= 100 {
-        return Some((Vec::new(), name.into()));
+        return Some((&[], name.as_bytes()));
     }
     // The first slash that leaves no more than 100 bytes; one at the very end would leave an empty name.
     let at = name.len() - 101 + name[name.len() - 101..name.len() - 1].find('/')?;
     (1..=155)
         .contains(&at)
-        .then(|| (name[..at].into(), name[at + 1..].into()))
+        .then(|| (name[..at].as_bytes(), name[at + 1..].as_bytes()))
 }
 
 /// What the old fields show of a text that an extended header gives in full.
-fn ascii(text: &str) -> Vec<u8> {
+fn ascii(text: &str) -> Cow<'_, [u8]> {
+    if text.is_ascii() {
+        return Cow::Borrowed(&text.as_bytes()[..text.len().min(100)]);
+    }
     let plain = text.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' });
     plain.take(100).collect()
 }
@@ -167,6 +188,17 @@ mod tests {
         assert_eq!(&tar[100..108], b"0000755\0");
         assert_eq!(read(&tar).0, "a/b");
         assert_eq!(read(&header("d", &Entry::directory())).0, "d/");
+    }
+
+    #[test]
+    fn numbers_are_octal_as_other_writers_have_them() {
+        for number in [0, 7, 8, 0o755, 315_532_800, MAX_LONG] {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(number);
+            let mut field = [b'x'; 12];
+            octal(&mut field, number);
+            assert_eq!(field, header.as_old().size, "{number}");
+        }
     }
 
     #[test]

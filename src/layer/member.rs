@@ -3,7 +3,6 @@
 use std::io;
 
 use super::inflate::{Boundary, Inflate, invalid};
-use crate::digest::Hasher;
 use crate::tree::Member;
 
 /// How much of the archive is read at once, in bytes.
@@ -33,7 +32,6 @@ impl Inflater {
             unread: 0..0,
             size: 0,
             crc: crc32fast::Hasher::new(),
-            hasher: member.hasher(),
         }
     }
 }
@@ -49,7 +47,6 @@ pub(super) struct Deflated<'a> {
     /// Bytes inflated so far, and their CRC-32.
     size: u64,
     crc: crc32fast::Hasher,
-    hasher: Option<Hasher>,
 }
 
 /// What one step gave.
@@ -63,8 +60,8 @@ pub(super) struct Inflated<'a> {
 }
 
 impl Deflated<'_> {
-    /// Inflates some more. Fails if the stream is broken, ends early or late, or has another size, CRC-32 or digest than the
-    /// member states.
+    /// Inflates some more. Fails if the stream is broken, ends early or late, or has another size or CRC-32 than the member
+    /// states. Its digest is another's to check.
     pub fn step(&mut self, output: &mut [u8]) -> io::Result<Inflated<'_>> {
         if self.unread.is_empty() {
             self.fill()?;
@@ -77,9 +74,6 @@ impl Deflated<'_> {
         self.unread.start += step.consumed;
         self.size += step.produced as u64;
         self.crc.update(&output[..step.produced]);
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&output[..step.produced]);
-        }
         if self.size > self.member.size {
             return Err(invalid(format!(
                 "inflates to more than the {} bytes stated",
@@ -124,7 +118,7 @@ impl Deflated<'_> {
         self.unread.is_empty() && self.read == self.member.compressed_size
     }
 
-    fn check(&mut self) -> io::Result<()> {
+    fn check(&self) -> io::Result<()> {
         let (member, crc) = (self.member, self.crc.clone().finalize());
         if !self.exhausted() {
             return Err(invalid("compressed data goes on after its last block"));
@@ -141,6 +135,6 @@ impl Deflated<'_> {
                 member.crc32
             )));
         }
-        member.check(self.hasher.take())
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Files of wheels are DEFLATE streams already: a gzip layer carries them over as they are (`docs/layer-format.md`).
 
+mod buffer;
 mod compression;
 mod deflate;
 mod dialect;
@@ -15,7 +16,9 @@ mod plan;
 mod queue;
 mod raw;
 mod read;
+mod sha256;
 mod stretch;
+mod tar_hasher;
 mod work;
 mod write;
 

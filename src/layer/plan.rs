@@ -1,6 +1,7 @@
 //! The plan of a layer: which bytes of the tar are spliced and which are compressed, in fragments that depend on the
 //! tree alone.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::header;
@@ -22,6 +23,11 @@ pub(super) struct Rules {
 /// Work for one thread: parts of the layer that follow each other.
 pub(super) type Job<'a> = Vec<Part<'a>>;
 
+/// The jobs of a layer in its order.
+pub(super) trait Jobs<'a>: Iterator<Item = Job<'a>> + Send {}
+
+impl<'a, I: Iterator<Item = Job<'a>> + Send> Jobs<'a> for I {}
+
 /// A stretch of the layer that is compressed with no regard to what comes before it.
 #[derive(Debug)]
 pub(super) enum Part<'a> {
@@ -42,45 +48,73 @@ pub(super) enum Piece<'a> {
     Zeros(usize),
 }
 
-/// The jobs that make the layer of a tree, in its order.
-pub(super) fn jobs(tree: &Tree, rules: Rules) -> Vec<Job<'_>> {
-    let mut plan = Plan {
+/// The jobs that make the layer of a tree, in its order, each planned when it is asked for.
+pub(super) fn jobs(tree: &Tree, rules: Rules) -> impl Jobs<'_> {
+    Plan {
         rules,
-        jobs: Vec::new(),
+        entries: Some(tree.iter()),
+        jobs: VecDeque::new(),
         job: Vec::new(),
         weight: 0,
         fragment: Vec::new(),
         fill: 0,
-    };
-    for (path, entry) in tree.iter() {
-        plan.add(Piece::Header(path, entry), header::BLOCK as u64);
-        let Some(content) = entry.content() else { continue };
-        match content {
-            Content::Member(member) if plan.is_spliced(member) => plan.splice(path, member),
-            _ => plan.add_content(path, content),
-        }
-        let padding = header::padding(content.size());
-        if padding > 0 {
-            plan.add(Piece::Zeros(padding), 0);
-        }
     }
-    // > At the end of the archive file there shall be two 512-octet logical records filled with binary zeros (pax)
-    plan.add(Piece::Zeros(2 * header::BLOCK), 0);
-    plan.end_fragment();
-    plan.end_job();
-    plan.jobs
 }
 
-struct Plan<'a> {
+/// About how many jobs that will be, at least 1.
+pub(super) fn count(tree: &Tree) -> usize {
+    let headers = (tree.len() * header::BLOCK) as u64;
+    usize::try_from((tree.size() + headers).div_ceil(JOB)).unwrap_or(usize::MAX)
+}
+
+struct Plan<'a, I> {
     rules: Rules,
-    jobs: Vec<Job<'a>>,
+    /// The entries that are not planned yet; none when the end of the tar is planned too.
+    entries: Option<I>,
+    /// What is planned and nobody has asked for yet.
+    jobs: VecDeque<Job<'a>>,
     job: Job<'a>,
     weight: u64,
     fragment: Vec<Piece<'a>>,
     fill: u64,
 }
 
-impl<'a> Plan<'a> {
+impl<'a, I: Iterator<Item = (&'a TreePath, &'a Entry)>> Iterator for Plan<'a, I> {
+    type Item = Job<'a>;
+
+    fn next(&mut self) -> Option<Job<'a>> {
+        while self.jobs.is_empty() {
+            match self.entries.as_mut()?.next() {
+                Some((path, entry)) => self.add_entry(path, entry),
+                None => self.end(),
+            }
+        }
+        self.jobs.pop_front()
+    }
+}
+
+impl<'a, I> Plan<'a, I> {
+    fn add_entry(&mut self, path: &'a TreePath, entry: &'a Entry) {
+        self.add(Piece::Header(path, entry), header::BLOCK as u64);
+        let Some(content) = entry.content() else { return };
+        match content {
+            Content::Member(member) if self.is_spliced(member) => self.splice(path, member),
+            _ => self.add_content(path, content),
+        }
+        let padding = header::padding(content.size());
+        if padding > 0 {
+            self.add(Piece::Zeros(padding), 0);
+        }
+    }
+
+    /// > At the end of the archive file there shall be two 512-octet logical records filled with binary zeros (pax)
+    fn end(&mut self) {
+        self.entries = None;
+        self.add(Piece::Zeros(2 * header::BLOCK), 0);
+        self.end_fragment();
+        self.end_job();
+    }
+
     /// A stream that is short but inflates to much is spliced too: no range of it can be had by itself.
     fn is_spliced(&self, member: &Member) -> bool {
         member.method == Method::Deflated
@@ -139,7 +173,7 @@ impl<'a> Plan<'a> {
     fn end_job(&mut self) {
         self.weight = 0;
         if !self.job.is_empty() {
-            self.jobs.push(std::mem::take(&mut self.job));
+            self.jobs.push_back(std::mem::take(&mut self.job));
         }
     }
 }

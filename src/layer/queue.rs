@@ -14,8 +14,9 @@ pub(super) trait Item {
     fn is_last(&self) -> bool;
 }
 
-/// Results on their way from the workers to the writer.
-pub(super) struct Queue<T> {
+/// Jobs on their way to the workers, and results from them to the writer.
+pub(super) struct Queue<T, J> {
+    jobs: Mutex<J>,
     state: Mutex<State<T>>,
     /// The writer waits here for results of the job whose turn it is.
     filled: Condvar,
@@ -26,41 +27,52 @@ pub(super) struct Queue<T> {
 struct State<T> {
     /// The job whose results are taken.
     turn: usize,
-    /// The job that is handed out next, and how many there are.
+    /// The job that is handed out next.
     next: usize,
-    jobs: usize,
+    /// Whether there are no more.
+    all: bool,
     results: BTreeMap<usize, VecDeque<T>>,
     waiting: usize,
     stopped: bool,
 }
 
-impl<T: Item> Queue<T> {
-    /// A queue for jobs numbered from 0.
-    pub fn new(jobs: usize) -> Self {
+impl<T: Item, J: Iterator> Queue<T, J> {
+    /// A queue for jobs, numbered from 0.
+    pub fn new(jobs: J) -> Self {
         let state = State {
             turn: 0,
             next: 0,
-            jobs,
+            all: false,
             results: BTreeMap::new(),
             waiting: 0,
             stopped: false,
         };
         Self {
+            jobs: Mutex::new(jobs),
             state: Mutex::new(state),
             filled: Condvar::new(),
             emptied: Condvar::new(),
         }
     }
 
-    /// The next job for a worker; `None` when there are no more or nobody wants the results.
-    pub fn next_job(&self) -> Option<usize> {
-        let mut state = self.lock();
-        let job = state.next;
-        if state.stopped || job == state.jobs {
+    /// The next job for a worker and its number; `None` when there are no more or nobody wants the results.
+    pub fn next_job(&self) -> Option<(usize, J::Item)> {
+        // Held until the number is given: jobs are numbered in their order.
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lock().stopped {
             return None;
         }
-        state.next += 1;
-        Some(job)
+        let job = jobs.next();
+        let mut state = self.lock();
+        let number = state.next;
+        if job.is_some() {
+            state.next += 1;
+        } else {
+            state.all = true;
+            self.filled.notify_one();
+        }
+        drop(state);
+        job.map(|job| (number, job))
     }
 
     /// Hands in a result of a job; waits while too much is waiting. `false` when nobody wants it any more.
@@ -87,7 +99,7 @@ impl<T: Item> Queue<T> {
     pub fn take(&self) -> Option<T> {
         let mut state = self.lock();
         loop {
-            if state.stopped || state.turn == state.jobs {
+            if state.stopped || (state.all && state.turn == state.next) {
                 return None;
             }
             let turn = state.turn;
@@ -124,9 +136,9 @@ impl<T> State<T> {
 }
 
 /// Stops the queue if its thread panics, so that nobody is left waiting.
-pub(super) struct StopOnPanic<'q, T: Item>(pub &'q Queue<T>);
+pub(super) struct StopOnPanic<'q, T: Item, J: Iterator>(pub &'q Queue<T, J>);
 
-impl<T: Item> Drop for StopOnPanic<'_, T> {
+impl<T: Item, J: Iterator> Drop for StopOnPanic<'_, T, J> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.stop();
@@ -137,6 +149,7 @@ impl<T: Item> Drop for StopOnPanic<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Range;
 
     /// A result of a size; the job's last one if it says so.
     #[derive(Debug, PartialEq)]
@@ -152,8 +165,8 @@ mod tests {
         }
     }
 
-    fn do_jobs(queue: &Queue<Bytes>, size: usize) {
-        while let Some(job) = queue.next_job() {
+    fn do_jobs(queue: &Queue<Bytes, Range<usize>>, size: usize) {
+        while let Some((job, _)) = queue.next_job() {
             if !queue.put(job, Bytes(size + job, false)) || !queue.put(job, Bytes(job, true)) {
                 return;
             }
@@ -163,7 +176,7 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_jobs_however_large() {
         // Each result alone fills the queue: workers wait for room at every step.
-        let queue = Queue::new(40);
+        let queue = Queue::new(0..40);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| do_jobs(&queue, WAITING));
@@ -178,11 +191,11 @@ mod tests {
 
     #[test]
     fn a_worker_that_panics_leaves_nobody_waiting() {
-        let queue = Queue::new(100);
+        let queue = Queue::new(0..100);
         std::thread::scope(|scope| {
             let dying = scope.spawn(|| {
                 let _guard = StopOnPanic(&queue);
-                let job = queue.next_job();
+                let job = queue.next_job().map(|(number, _)| number);
                 panic!("job {job:?}");
             });
             let other = scope.spawn(|| do_jobs(&queue, WAITING));
@@ -194,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_gives_up_leaves_nobody_waiting() {
-        let queue = Queue::new(100);
+        let queue = Queue::new(0..100);
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| do_jobs(&queue, WAITING));

@@ -4,8 +4,10 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::Error;
+use super::buffer::Buffer;
 use super::encode::Encoder;
 use super::queue::{Item, Queue};
+use crate::digest::Digest;
 use crate::paths::TreePath;
 
 /// How much tar is compressed at once, counted from the start of a fragment so that nothing else decides what the
@@ -14,15 +16,26 @@ pub(super) const CHUNK: usize = 128 * 1024;
 
 /// Bytes of the tar, and of the blob; the two need not be about the same files.
 #[derive(Default)]
-pub(super) struct Chunk {
-    pub tar: Vec<u8>,
+pub(super) struct Chunk<'t> {
+    pub tar: Buffer,
     pub blob: Vec<u8>,
+    /// Where in the tar members begin and end whose digest is stated, in order.
+    pub marks: Vec<(usize, Mark<'t>)>,
+}
+
+/// What is at a place of the tar.
+#[derive(Clone, Copy)]
+pub(super) enum Mark<'t> {
+    /// The first byte of a member with this digest.
+    Begin(&'t Digest),
+    /// The first byte after it; it is at that path.
+    End(&'t TreePath, &'t Digest),
 }
 
 /// What a job gives.
 pub(super) enum Output<'t> {
     /// Bytes.
-    Chunk(Chunk),
+    Chunk(Chunk<'t>),
     /// All bytes were given.
     Done(Sums<'t>),
     /// It cannot be done.
@@ -76,22 +89,22 @@ impl From<io::Error> for Stop {
 }
 
 /// Chunks to be filled again.
-pub(super) type Spare = Mutex<Vec<Chunk>>;
+pub(super) type Spare<'t> = Mutex<Vec<Chunk<'t>>>;
 
 /// A stretch of the layer: what a job makes.
-pub(super) struct Stretch<'q, 't> {
+pub(super) struct Stretch<'q, 't, J> {
     pub job: usize,
     pub sums: Sums<'t>,
-    queue: &'q Queue<Output<'t>>,
-    spare: &'q Spare,
+    queue: &'q Queue<Output<'t>, J>,
+    spare: &'q Spare<'t>,
     encoder: Encoder,
-    chunk: Chunk,
+    chunk: Chunk<'t>,
     /// Where in the chunk's tar the bytes begin that are still to be compressed.
     raw: usize,
 }
 
-impl<'q, 't> Stretch<'q, 't> {
-    pub fn new(queue: &'q Queue<Output<'t>>, spare: &'q Spare, encoder: Encoder) -> Self {
+impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
+    pub fn new(queue: &'q Queue<Output<'t>, J>, spare: &'q Spare<'t>, encoder: Encoder) -> Self {
         let (sums, chunk) = (Sums::default(), Chunk::default());
         Self {
             job: 0,
@@ -104,13 +117,18 @@ impl<'q, 't> Stretch<'q, 't> {
         }
     }
 
+    /// Notes what is at the place where the next byte comes.
+    pub fn mark(&mut self, mark: Mark<'t>) {
+        self.chunk.marks.push((self.chunk.tar.len(), mark));
+    }
+
     /// Adds bytes to be compressed.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Stop> {
         self.sums.tar.update(bytes);
         let mut left = bytes;
         while !left.is_empty() {
             let now = left.len().min(self.room());
-            self.chunk.tar.extend_from_slice(&left[..now]);
+            self.chunk.tar.extend(&left[..now]);
             left = &left[now..];
             self.compress_if_full()?;
         }
@@ -132,8 +150,8 @@ impl<'q, 't> Stretch<'q, 't> {
 
     /// Ends a fragment: compresses what is left of it.
     pub fn end_fragment(&mut self) -> Result<(), Stop> {
-        let Chunk { tar, blob } = &mut self.chunk;
-        self.encoder.push(&tar[self.raw..], true, blob)?;
+        let Chunk { tar, blob, .. } = &mut self.chunk;
+        self.encoder.push(&tar.bytes()[self.raw..], true, blob)?;
         self.raw = tar.len();
         self.hand_on_if_full()
     }
@@ -145,7 +163,7 @@ impl<'q, 't> Stretch<'q, 't> {
         most: u64,
         fill: impl FnOnce(&mut [u8], &mut Vec<u8>) -> io::Result<(usize, R)>,
     ) -> Result<R, Stop> {
-        let Chunk { tar, blob } = &mut self.chunk;
+        let Chunk { tar, blob, .. } = &mut self.chunk;
         let most = usize::try_from(most).unwrap_or(CHUNK).min(CHUNK);
         let result = append_with(tar, most, |room| fill(room, blob))?;
         self.raw = tar.len();
@@ -195,8 +213,8 @@ impl<'q, 't> Stretch<'q, 't> {
         if self.room() > 0 {
             return Ok(());
         }
-        let Chunk { tar, blob } = &mut self.chunk;
-        self.encoder.push(&tar[self.raw..], false, blob)?;
+        let Chunk { tar, blob, .. } = &mut self.chunk;
+        self.encoder.push(&tar.bytes()[self.raw..], false, blob)?;
         self.raw = tar.len();
         self.hand_on()
     }
@@ -204,13 +222,11 @@ impl<'q, 't> Stretch<'q, 't> {
 
 /// Lets `fill` write up to `most` bytes behind those there are, and keeps as many as it says.
 fn append_with<R>(
-    tar: &mut Vec<u8>,
+    tar: &mut Buffer,
     most: usize,
     fill: impl FnOnce(&mut [u8]) -> io::Result<(usize, R)>,
 ) -> io::Result<R> {
-    let start = tar.len();
-    tar.resize(start + most, 0);
-    let (filled, result) = fill(&mut tar[start..])?;
-    tar.truncate(start + filled);
+    let (filled, result) = fill(tar.room(most))?;
+    tar.add(filled);
     Ok(result)
 }

@@ -9,15 +9,15 @@ use super::encode::Encoder;
 use super::header;
 use super::inflate::{Boundary, invalid};
 use super::member::Inflater;
-use super::plan::{Job, Part, Piece};
+use super::plan::{Job, Jobs, Part, Piece};
 use super::queue::{Queue, StopOnPanic};
-use super::stretch::{Output, Spare, Stop, StoredRange, Stretch};
+use super::stretch::{Mark, Output, Spare, Stop, StoredRange, Stretch};
 use super::{Error, Options};
 use crate::paths::TreePath;
 use crate::tree::{Content, Member, Method};
 
 /// Does jobs until there are no more, one has failed or nobody wants the results.
-pub(super) fn run<'t>(queue: &Queue<Output<'t>>, spare: &Spare, jobs: &[Job<'t>], options: Options) {
+pub(super) fn run<'t>(queue: &Queue<Output<'t>, impl Jobs<'t>>, spare: &Spare<'t>, options: Options) {
     let _guard = StopOnPanic(queue);
     let tools = Inflater::new().and_then(|inflater| Ok((inflater, Encoder::new(options.compression)?)));
     let mut worker = tools.map(|(inflater, encoder)| Worker {
@@ -25,9 +25,9 @@ pub(super) fn run<'t>(queue: &Queue<Output<'t>>, spare: &Spare, jobs: &[Job<'t>]
         stretch: Stretch::new(queue, spare, encoder),
         mtime: options.mtime,
     });
-    while let Some(number) = queue.next_job() {
+    while let Some((number, job)) = queue.next_job() {
         let result = match &mut worker {
-            Ok(worker) => worker.work(number, &jobs[number]),
+            Ok(worker) => worker.work(number, &job),
             Err(error) => Some(Output::Failed(Error::Encode(io::Error::other(error.to_string())))),
         };
         let Some(last) = result else { return };
@@ -39,20 +39,20 @@ pub(super) fn run<'t>(queue: &Queue<Output<'t>>, spare: &Spare, jobs: &[Job<'t>]
 }
 
 /// One thread's tools.
-struct Worker<'q, 't> {
+struct Worker<'q, 't, J> {
     inflater: Inflater,
-    stretch: Stretch<'q, 't>,
+    stretch: Stretch<'q, 't, J>,
     mtime: u64,
 }
 
-impl<'t> Worker<'_, 't> {
+impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
     /// Does a job; gives its last output, or `None` if nobody wants it.
     fn work(&mut self, number: usize, job: &Job<'t>) -> Option<Output<'t>> {
         self.stretch.job = number;
         for part in job {
             let (path, result) = match part {
                 Part::Fragment(pieces) => self.fragment(pieces),
-                Part::Splice(path, member) => (Some(*path), self.splice(member)),
+                Part::Splice(path, member) => (Some(*path), self.splice(path, member)),
             };
             match (result, path) {
                 (Ok(()), _) => {}
@@ -89,7 +89,7 @@ impl<'t> Worker<'_, 't> {
         (None, self.stretch.end_fragment())
     }
 
-    fn content(&mut self, path: &'t TreePath, content: &Content, range: &Range<u64>) -> Result<(), Stop> {
+    fn content(&mut self, path: &'t TreePath, content: &'t Content, range: &Range<u64>) -> Result<(), Stop> {
         match content {
             Content::Bytes(bytes) => {
                 let index = |n| usize::try_from(n).map_err(io::Error::other);
@@ -97,24 +97,20 @@ impl<'t> Worker<'_, 't> {
             }
             Content::Path { path: file, size } => self.file(file, *size, range),
             Content::Member(member) if member.method == Method::Stored => self.stored(path, member, range),
-            Content::Member(member) => self.inflate(member),
+            Content::Member(member) => self.inflate(path, member),
         }
     }
 
-    fn stored(&mut self, path: &'t TreePath, member: &Member, range: &Range<u64>) -> Result<(), Stop> {
+    fn stored(&mut self, path: &'t TreePath, member: &'t Member, range: &Range<u64>) -> Result<(), Stop> {
         let (begins, ends) = (range.start == 0, range.end == member.size);
-        let mut hasher = member.hasher().filter(|_| begins && ends);
+        if begins {
+            self.begin(member);
+        }
         let crc = self.range(range, |buffer, at| {
-            member.archive.read_exact_at(buffer, member.offset + at)?;
-            if let Some(hasher) = &mut hasher {
-                hasher.update(buffer);
-            }
-            Ok(())
+            member.archive.read_exact_at(buffer, member.offset + at)
         })?;
-        member.check(hasher)?;
-        if ends && !begins && member.digest.is_some() {
-            // Its ranges are in other jobs and a digest cannot be combined: read all of it again.
-            io::copy(&mut Content::Member(member.clone()).open()?, &mut io::sink())?;
+        if ends {
+            self.end(path, member);
         }
         self.stretch.sums.stored.push(StoredRange {
             path,
@@ -164,8 +160,22 @@ impl<'t> Worker<'_, 't> {
         Ok(crc)
     }
 
+    /// What follows is the content of a member: whoever hashes the tar hashes it too, if its digest was stated.
+    fn begin(&mut self, member: &'t Member) {
+        if let Some(digest) = &member.digest {
+            self.stretch.mark(Mark::Begin(digest));
+        }
+    }
+
+    fn end(&mut self, path: &'t TreePath, member: &'t Member) {
+        if let Some(digest) = &member.digest {
+            self.stretch.mark(Mark::End(path, digest));
+        }
+    }
+
     /// Compresses a deflated member anew, together with its neighbours.
-    fn inflate(&mut self, member: &Member) -> Result<(), Stop> {
+    fn inflate(&mut self, path: &'t TreePath, member: &'t Member) -> Result<(), Stop> {
+        self.begin(member);
         let mut deflated = self.inflater.start(member);
         let mut ended = false;
         while !ended {
@@ -175,11 +185,13 @@ impl<'t> Worker<'_, 't> {
             })?;
         }
         self.stretch.sums.tar.combine(&deflated.crc());
+        self.end(path, member);
         Ok(())
     }
 
     /// Carries a deflated member over: no block of it stays the last, and what follows begins at a byte.
-    fn splice(&mut self, member: &Member) -> Result<(), Stop> {
+    fn splice(&mut self, path: &'t TreePath, member: &'t Member) -> Result<(), Stop> {
+        self.begin(member);
         let mut deflated = self.inflater.start(member);
         // Whether the next byte of the stream begins with a block's header.
         let mut header_comes = true;
@@ -219,6 +231,7 @@ impl<'t> Worker<'_, 't> {
             }
         }
         self.stretch.sums.tar.combine(&deflated.crc());
+        self.end(path, member);
         self.stretch.hand_on_if_full()
     }
 }

@@ -4,8 +4,10 @@ use std::io::{self, Write};
 use std::sync::PoisonError;
 
 use super::inflate::invalid;
+use super::plan::Jobs;
 use super::queue::Queue;
-use super::stretch::{Chunk, Output, Spare, StoredRange, Sums};
+use super::stretch::{Chunk, Mark, Output, Spare, StoredRange, Sums};
+use super::tar_hasher::TarHasher;
 use super::{Error, Options, Written, header, plan, work};
 use crate::digest::Hasher;
 use crate::secrets::{Hit, Watch};
@@ -42,12 +44,12 @@ pub fn write_seen(
     out: &mut dyn Write,
     see: &mut dyn FnMut(&[u8]),
 ) -> Result<Written, Error> {
-    let jobs = plan::jobs(tree, options.compression.rules());
-    let queue = Queue::new(jobs.len());
+    let queue = Queue::new(plan::jobs(tree, options.compression.rules()));
     let spare = Spare::default();
     std::thread::scope(|scope| {
-        for _ in 0..options.threads.clamp(1, MOST_THREADS.min(jobs.len())) {
-            scope.spawn(|| work::run(&queue, &spare, &jobs, *options));
+        let most = plan::count(tree).clamp(1, MOST_THREADS);
+        for _ in 0..options.threads.clamp(1, most) {
+            scope.spawn(|| work::run(&queue, &spare, *options));
         }
         let result = Writer::new(options, watch, out, see).and_then(|writer| writer.write(&queue, &spare));
         let result = result.map_err(|stop| match stop {
@@ -95,9 +97,8 @@ struct Writer<'o, 't> {
     watch: Option<Watch>,
     out: &'o mut dyn Write,
     see: &'o mut dyn FnMut(&[u8]),
-    diff_id: Hasher,
+    tar: TarHasher,
     digest: Hasher,
-    tar_size: u64,
     size: u64,
     crc: crc32fast::Hasher,
     stored: Option<StoredRange<'t>>,
@@ -115,9 +116,8 @@ impl<'o, 't> Writer<'o, 't> {
             watch,
             out,
             see,
-            diff_id: Hasher::sha256(),
+            tar: TarHasher::new(),
             digest: Hasher::sha256(),
-            tar_size: 0,
             size: 0,
             crc: crc32fast::Hasher::new(),
             stored: None,
@@ -126,23 +126,25 @@ impl<'o, 't> Writer<'o, 't> {
         Ok(writer)
     }
 
-    fn write(mut self, queue: &Queue<Output<'t>>, spare: &Spare) -> Result<Written, Ended> {
+    fn write(
+        mut self,
+        queue: &Queue<Output<'t>, impl Jobs<'t>>,
+        spare: &Spare<'t>,
+    ) -> Result<Written, Ended> {
         while let Some(output) = queue.take() {
             match output {
-                Output::Chunk(Chunk { mut tar, mut blob }) => {
-                    if let Some(hit) = self.watch.as_mut().and_then(|watch| watch.push(&tar)) {
+                Output::Chunk(mut chunk) => {
+                    let Chunk { tar, blob, marks } = &mut chunk;
+                    if let Some(hit) = self.watch.as_mut().and_then(|watch| watch.push(tar.bytes())) {
                         return Err(Ended::Leak(hit));
                     }
-                    self.diff_id.update(&tar);
-                    (self.see)(&tar);
-                    self.tar_size += tar.len() as u64;
-                    self.blob(&blob).map_err(Error::Write)?;
+                    self.hash(tar.bytes(), marks)?;
+                    (self.see)(tar.bytes());
+                    self.blob(blob).map_err(Error::Write)?;
                     tar.clear();
                     blob.clear();
-                    spare
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(Chunk { tar, blob });
+                    marks.clear();
+                    spare.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
                 }
                 Output::Done(sums) => self.add(sums)?,
                 Output::Failed(error) => return Err(error.into()),
@@ -151,15 +153,37 @@ impl<'o, 't> Writer<'o, 't> {
         let trailer = self
             .options
             .compression
-            .trailer(self.crc.clone().finalize(), self.tar_size);
+            .trailer(self.crc.clone().finalize(), self.tar.size());
         self.blob(&trailer).map_err(Error::Write)?;
         self.out.flush().map_err(Error::Write)?;
         Ok(Written {
             media_type: self.options.compression.media_type(),
             digest: self.digest.finish(),
             size: self.size,
-            diff_id: self.diff_id.finish(),
+            diff_id: self.tar.finish(),
         })
+    }
+
+    /// Hashes bytes of the tar, and holds the members that end in them against their digests.
+    fn hash(&mut self, tar: &[u8], marks: &[(usize, Mark<'t>)]) -> Result<(), Error> {
+        let mut from = 0;
+        for (at, mark) in marks {
+            self.tar.update(&tar[from..*at]);
+            from = *at;
+            match mark {
+                Mark::Begin(digest) => self.tar.begin(digest.algorithm()),
+                Mark::End(path, digest) => {
+                    if self.tar.end().as_ref() != Some(*digest) {
+                        return Err(Error::Content {
+                            path: (*path).clone(),
+                            source: invalid("content does not have the hash that was stated"),
+                        });
+                    }
+                }
+            }
+        }
+        self.tar.update(&tar[from..]);
+        Ok(())
     }
 
     fn blob(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -123,8 +123,8 @@ fn install_built(wheel: &Wheel, files: &mut Tree, target: &Target) -> Result<Vec
         exclude: &globset::GlobSet::empty(),
         requested: &std::collections::BTreeSet::from([wheel.name().clone()]),
     };
-    let installed = wheel::install_all(std::slice::from_ref(wheel), &options)
-        .map_err(|error| Error::Wheel(Box::new(error)))?;
+    let installed =
+        wheel::install_all(vec![wheel.clone()], &options).map_err(|error| Error::Wheel(Box::new(error)))?;
     let mut places = Places::default();
     let mut record = None;
     for (at, entry) in installed.tree {

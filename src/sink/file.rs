@@ -24,6 +24,20 @@ pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// A file of new bytes, synced, for [`put`].
+pub(super) fn prepare(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = temporary_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// Gives a file the place that it was prepared for.
+pub(super) fn put(prepared: NamedTempFile, path: &Path) -> io::Result<()> {
+    prepared.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
 /// Gives a file new bytes: written beside it, synced, renamed over it.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_file(path, |out| out.write_all(bytes))

@@ -101,6 +101,9 @@ impl Error {
                 let layout = path.parent().unwrap_or(path);
                 Some(format!("remove {} and build again", layout.display()))
             }
+            Self::Blob { .. } => {
+                Some("build again: what was damaged in the cache is not in it any more".to_owned())
+            }
             Self::Registry(e) => e.hint(),
             _ => None,
         }

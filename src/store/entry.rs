@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::writeback::Writeback;
 use super::{Error, Kind, Store, set_mode};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::secrets::Watch;
@@ -29,6 +30,7 @@ pub struct NewEntry {
     kind: Kind,
     hasher: Option<Hasher>,
     watch: Option<Watch>,
+    writeback: Option<Writeback>,
     size: u64,
 }
 
@@ -45,6 +47,7 @@ impl NewEntry {
             kind,
             hasher: None,
             watch: store.secrets.watch(),
+            writeback: None,
             size: 0,
         })
     }
@@ -53,6 +56,13 @@ impl NewEntry {
     #[must_use]
     pub fn hashed_by(mut self, algorithm: Algorithm) -> Self {
         self.hasher = Some(Hasher::new(algorithm));
+        self
+    }
+
+    /// Has what is written sent to the disk at once: the file will be a file of a layout too, which must be synced.
+    #[must_use]
+    pub fn synced_soon(mut self) -> Self {
+        self.writeback = self.writer().ok().map(Writeback::of);
         self
     }
 
@@ -110,8 +120,7 @@ impl NewEntry {
 
     /// Keeps what was written under its digest. It is not synced: a file that power loss tears is found out when read.
     pub fn keep(self, digest: &Digest, size: u64) -> Result<Added, Error> {
-        let mode = if self.kind == Kind::Program { 0o500 } else { 0o400 };
-        set_mode(self.file.as_file(), mode).map_err(|source| self.fault(source))?;
+        set_mode(self.file.as_file(), self.kind.mode()).map_err(|source| self.fault(source))?;
         let path = self.store.place(self.kind, digest);
         let fault = |source| Error::Io {
             path: path.clone(),
@@ -153,6 +162,9 @@ impl Write for NewEntry {
         // All of it, so that nothing is scanned twice.
         self.file.write_all(bytes)?;
         self.pass(bytes)?;
+        if let Some(writeback) = &mut self.writeback {
+            writeback.wrote(bytes.len());
+        }
         Ok(bytes.len())
     }
 

@@ -39,7 +39,7 @@ impl Store {
         created_by: &str,
         write: impl FnOnce(&mut dyn Write) -> Result<Written, E>,
     ) -> Result<Layer, E> {
-        let mut entry = self.new_entry(Kind::Blob)?;
+        let mut entry = self.new_entry(Kind::Blob)?.synced_soon();
         let written = write(&mut entry)?;
         let added = entry.keep(&written.digest, written.size)?;
         let note = Note {

@@ -5,6 +5,7 @@ mod layers;
 mod memo;
 mod pack;
 mod remote;
+mod writeback;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -48,6 +49,16 @@ impl Kind {
             Self::Blob => "blobs",
             Self::Program => "programs",
             Self::Pack => "packs",
+        }
+    }
+
+    /// The mode of its entries. Nobody may write them. A blob may become a file of a layout, which others read; here the
+    /// store's own directory keeps them out.
+    fn mode(self) -> u32 {
+        match self {
+            Self::Wheel | Self::Download | Self::Pack => 0o400,
+            Self::Blob => 0o444,
+            Self::Program => 0o500,
         }
     }
 }

@@ -112,6 +112,8 @@ pub enum TreeError {
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     entries: BTreeMap<TreePath, Entry>,
+    /// What was inserted last and is still there: most of what follows is in the same directory.
+    last: Option<TreePath>,
 }
 
 impl Tree {
@@ -124,20 +126,25 @@ impl Tree {
     ///
     /// A directory may be added where one already is: the later mode and owner hold. Anything else twice is an error.
     pub fn insert(&mut self, path: TreePath, entry: Entry) -> Result<(), TreeError> {
-        match self.entries.get(&path) {
-            Some(there) if !(there.is_directory() && entry.is_directory()) => {
-                return Err(TreeError::Twice(path));
+        match self.entries.get_mut(&path) {
+            Some(there) if there.is_directory() && entry.is_directory() => *there = entry,
+            Some(_) => return Err(TreeError::Twice(path)),
+            None => {
+                self.ensure_parents(&path)?;
+                self.last = Some(path.clone());
+                self.entries.insert(path, entry);
             }
-            Some(_) => {}
-            None => self.ensure_parents(&path)?,
         }
-        self.entries.insert(path, entry);
         Ok(())
     }
 
     fn ensure_parents(&mut self, path: &TreePath) -> Result<(), TreeError> {
+        let parent = path.parent_str();
+        if self.last.as_ref().is_some_and(|last| last.parent_str() == parent) {
+            return Ok(());
+        }
         // Where its parent is a directory, so are the parents of that: no entry is here without its own.
-        if self.get(path.parent_str()).is_some_and(Entry::is_directory) {
+        if self.get(parent).is_some_and(Entry::is_directory) {
             return Ok(());
         }
         for parent in path.parents() {
@@ -154,6 +161,7 @@ impl Tree {
 
     /// Takes an entry out; for a directory also all below it. Its parents stay.
     pub fn remove(&mut self, path: &TreePath) -> Option<Entry> {
+        self.last = None;
         let entry = self.entries.remove(path)?;
         if entry.is_directory() {
             let prefix = format!("{path}/");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
+use std::sync::Arc;
 
 use super::record::{self, Row};
 use super::{Error, MAX_TEXT, Wheel, local, scheme, script, zip};
@@ -38,59 +39,60 @@ pub struct Installed {
     /// What the user should know.
     pub warnings: Vec<String>,
     /// The file name of each file's wheel; of a file that several have, the first.
-    pub owners: BTreeMap<TreePath, String>,
+    pub owners: Owners,
     /// How many files were left out because of `exclude`, and their bytes.
     pub excluded: (usize, u64),
 }
 
+/// The file name of each file's wheel.
+pub type Owners = BTreeMap<TreePath, Arc<str>>;
+
 /// Installs wheels together. Their order does not matter.
 ///
 /// Two wheels may have the same file at one path; different ones there are an error.
-pub fn install_all(wheels: &[Wheel], options: &InstallOptions<'_>) -> Result<Installed, Error> {
-    let mut sorted: Vec<&Wheel> = wheels.iter().collect();
-    sorted.sort_by_key(|wheel| wheel.filename().to_string());
-    let mut site = Site::default();
+pub fn install_all(mut wheels: Vec<Wheel>, options: &InstallOptions<'_>) -> Result<Installed, Error> {
+    wheels.sort_by_cached_key(|wheel| wheel.filename().to_string());
+    let mut site = Site {
+        prefix: options.prefix,
+        tree: Tree::new(),
+        owners: Vec::new(),
+    };
     let mut warnings = Vec::new();
     let mut excluded = (0, 0);
-    for wheel in sorted {
-        warnings.extend(wheel.warnings.iter().cloned());
+    for mut wheel in wheels {
+        warnings.append(&mut wheel.warnings);
+        let name: Arc<str> = wheel.filename().to_string().into();
         for (path, entry) in install(wheel, options, &mut excluded)? {
-            site.add(path, entry, wheel)?;
+            site.add(&path, entry, &name)?;
         }
     }
-    let mut tree = Tree::new();
-    let mut owners = BTreeMap::new();
-    for (path, entry) in site.tree {
-        let owner = site.owners.remove(&path);
-        let path = options.prefix.join(path.as_str()).map_err(|source| Error::Path {
-            wheel: owner.clone().unwrap_or_default(),
-            source,
-        })?;
-        owners.extend(owner.map(|owner| (path.clone(), owner)));
-        tree.insert(path, entry)?;
-    }
     Ok(Installed {
-        tree,
+        tree: site.tree,
         warnings,
-        owners,
+        owners: site.owners.into_iter().collect(),
         excluded,
     })
 }
 
 /// All wheels' files, and whose each is.
-#[derive(Default)]
-struct Site {
+struct Site<'a> {
+    prefix: &'a TreePath,
     tree: Tree,
-    owners: BTreeMap<TreePath, String>,
+    owners: Vec<(TreePath, Arc<str>)>,
 }
 
-impl Site {
-    fn add(&mut self, path: TreePath, entry: Entry, wheel: &Wheel) -> Result<(), Error> {
+impl Site<'_> {
+    /// Adds an entry of a wheel at a path relative to the prefix.
+    fn add(&mut self, path: &TreePath, entry: Entry, wheel: &Arc<str>) -> Result<(), Error> {
+        let path = self.prefix.join_path(path).map_err(|source| Error::Path {
+            wheel: wheel.to_string(),
+            source,
+        })?;
         if let Some(there) = self.tree.get(path.as_str())
             && let (Some(old), Some(new)) = (there.content(), entry.content())
         {
             let equal = same(old, new).map_err(|source| Error::Read {
-                wheel: wheel.filename().to_string(),
+                wheel: wheel.to_string(),
                 source,
             })?;
             if !equal {
@@ -104,7 +106,7 @@ impl Site {
         }
         match self.tree.insert(path.clone(), entry) {
             Ok(()) => {
-                self.owners.insert(path, wheel.filename().to_string());
+                self.owners.push((path, Arc::clone(wheel)));
                 Ok(())
             }
             Err(TreeError::Twice(path)) => Err(self.conflict(&path, &path, wheel)),
@@ -113,18 +115,18 @@ impl Site {
     }
 
     /// The error that `wheel`'s `path` meets what is at `there`, or below it.
-    fn conflict(&self, path: &TreePath, there: &TreePath, wheel: &Wheel) -> Error {
-        let below = format!("{there}/");
-        let owner = self.owners.get(there).or_else(|| {
-            let mut owners = self.owners.iter();
-            owners
-                .find(|(p, _)| p.as_str().starts_with(&below))
-                .map(|(_, o)| o)
-        });
+    fn conflict(&self, path: &TreePath, there: &TreePath, wheel: &Arc<str>) -> Error {
+        let mut owners = self.owners.iter();
+        let is_there = |(path, _): &&(TreePath, _)| path == there;
+        let is_below = |(path, _): &&(TreePath, _)| path.strip_prefix(there.as_str()).is_some();
+        let owner = owners.clone().find(is_there).or_else(|| owners.find(is_below));
+        let relative = path.strip_prefix(self.prefix.as_str());
         Error::Conflict {
-            path: path.clone(),
-            first: owner.cloned().unwrap_or_default(),
-            second: wheel.filename().to_string(),
+            path: relative
+                .and_then(|path| path.parse().ok())
+                .unwrap_or_else(|| path.clone()),
+            first: owner.map(|(_, owner)| owner.to_string()).unwrap_or_default(),
+            second: wheel.to_string(),
         }
     }
 }
@@ -166,19 +168,23 @@ fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// The files of one wheel where they are installed, relative to the prefix, with those that installing makes.
 fn install(
-    wheel: &Wheel,
+    mut wheel: Wheel,
     options: &InstallOptions<'_>,
     excluded: &mut (usize, u64),
 ) -> Result<Vec<(TreePath, Entry)>, Error> {
+    let files = std::mem::take(&mut wheel.files);
+    let mut rows = std::mem::take(&mut wheel.record).into_rows().peekable();
     let mut installing = Installing {
-        wheel,
+        wheel: &wheel,
         options,
-        files: Vec::new(),
-        rows: BTreeMap::new(),
+        files: Vec::with_capacity(files.len()),
+        rows: Vec::with_capacity(files.len()),
         excluded,
     };
-    for (path, file) in &wheel.files {
-        installing.place(path, file)?;
+    // Both are sorted, and each row is about a file.
+    for (path, file) in files {
+        let row = rows.next_if(|(of, _)| *of == path).map(|(_, row)| row);
+        installing.place(&path, file, row.unwrap_or_default())?;
     }
     for entry_point in script::scripts_of(&wheel.entry_points, options.target) {
         let text = script::script(&options.target.interpreter, &entry_point);
@@ -192,14 +198,14 @@ struct Installing<'a> {
     wheel: &'a Wheel,
     options: &'a InstallOptions<'a>,
     files: Vec<(TreePath, Entry)>,
-    rows: BTreeMap<String, Row>,
+    rows: Vec<(TreePath, Row)>,
     excluded: &'a mut (usize, u64),
 }
 
 impl Installing<'_> {
-    /// Places a file of the archive.
-    fn place(&mut self, path: &TreePath, file: &zip::File) -> Result<(), Error> {
-        let content = Content::Member(file.member.clone());
+    /// Places a file of the archive, with its row of RECORD.
+    fn place(&mut self, path: &TreePath, file: zip::File, row: Row) -> Result<(), Error> {
+        let content = Content::Member(file.member);
         if self.is_made_anew(path) {
             return self.check(&content);
         }
@@ -213,14 +219,12 @@ impl Installing<'_> {
             return self.check(&content);
         }
         if !place.is_script {
-            let row = self.wheel.record.row(path);
             return self.add(place.path, Entry::file(content, file.executable), row);
         }
         let fixed = self.fixed_script(&content).map_err(|e| self.unreadable(e))?;
         if let Some(text) = fixed {
             return self.generate(place.path.as_str(), text, true);
         }
-        let row = self.wheel.record.row(path);
         self.add(place.path, Entry::file(content, true), row)
     }
 
@@ -253,8 +257,9 @@ impl Installing<'_> {
             self.generate(&format!("{dist_info}/REQUESTED"), Vec::new(), false)?;
         }
         let path = self.path(&format!("{dist_info}/RECORD"))?;
-        self.rows.insert(path.to_string(), Row::default());
-        let text = record::write(&self.rows);
+        self.rows.push((path.clone(), Row::default()));
+        let rows = std::mem::take(&mut self.rows).into_iter().collect();
+        let text = record::write::<TreePath>(&rows);
         self.add(path, Entry::file(Content::bytes(text), false), Row::default())
     }
 
@@ -265,13 +270,14 @@ impl Installing<'_> {
     }
 
     fn add(&mut self, path: TreePath, entry: Entry, row: Row) -> Result<(), Error> {
-        if self.options.exclude.is_match(path.as_str()) {
+        let exclude = self.options.exclude;
+        if !exclude.is_empty() && exclude.is_match(path.as_str()) {
             self.excluded.0 += 1;
             self.excluded.1 += entry.content().map_or(0, Content::size);
             return entry.content().map_or(Ok(()), |content| self.check(content));
         }
         self.check_place(&path)?;
-        self.rows.insert(path.to_string(), row);
+        self.rows.push((path.clone(), row));
         self.files.push((path, entry));
         Ok(())
     }

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::error::Error;
-pub use self::install::{INSTALL_FORMAT, INSTALLER, InstallOptions, Installed, install_all};
+pub use self::install::{INSTALL_FORMAT, INSTALLER, InstallOptions, Installed, Owners, install_all};
 pub use self::record::RecordError;
 pub(crate) use self::record::{Row, row_of, write as write_record};
 pub use self::script::script;
@@ -99,10 +99,24 @@ impl Wheel {
 
     /// Opens a wheel that still arrives; waits for what it must read, most of which is at the end of the file.
     ///
-    /// Only [`Wheel::open`] sees the headers in front of the files: it must accept the whole file before anything that was
-    /// made of this wheel counts.
+    /// The headers in front of the files are not seen: [`Wheel::check_arrived`] must accept the whole file before anything
+    /// that was made of this wheel counts.
     pub fn open_arriving(archive: &Arc<RandomFile>, name: &str) -> Result<Self, Error> {
         Self::read(name.parse()?, archive, zip::read_ahead)
+    }
+
+    /// What [`Wheel::open_arriving`] left out, of the same bytes when all of them are there: whether the headers in front of
+    /// the files say what the directory says.
+    pub fn check_arrived(path: &Path, name: &str) -> Result<(), Error> {
+        let archive = RandomFile::open(path).map_err(|source| Error::Read {
+            wheel: name.to_owned(),
+            source,
+        })?;
+        let files = zip::read(&Arc::new(archive)).map_err(|source| Error::Archive {
+            wheel: name.to_owned(),
+            source,
+        });
+        files.map(|_| ())
     }
 
     fn read(filename: WheelFilename, archive: &Arc<RandomFile>, list: List) -> Result<Self, Error> {
@@ -116,14 +130,12 @@ impl Wheel {
             what,
         })?;
         let info = dist_info::read(&filename, &files)?;
-        let record =
-            record::Record::parse(&info.record, &info.directory, &files).map_err(|source| Error::Record {
+        let record = record::Record::parse(&info.record, &info.directory, &mut files).map_err(|source| {
+            Error::Record {
                 wheel: filename.to_string(),
                 source,
-            })?;
-        for (path, file) in &mut files {
-            file.member.digest = record.digest(path);
-        }
+            }
+        })?;
         Ok(Self {
             filename,
             files,

@@ -79,24 +79,24 @@ pub struct Row {
     pub size: String,
 }
 
-/// The rows of a wheel's RECORD by the file they are about, all checked but for the content's hashes.
-#[derive(Clone, Debug)]
-pub struct Record(BTreeMap<TreePath, Row>);
+/// The rows of a wheel's RECORD with the files they are about, sorted by these, all checked but for the content's hashes.
+#[derive(Clone, Debug, Default)]
+pub struct Record(Vec<(TreePath, Row)>);
 
 impl Record {
-    /// Reads RECORD and holds it against the wheel's files.
+    /// Reads RECORD, holds it against the wheel's files and tells these their digests.
     pub fn parse(
         bytes: &[u8],
         dist_info: &TreePath,
-        files: &BTreeMap<TreePath, File>,
+        files: &mut BTreeMap<TreePath, File>,
     ) -> Result<Self, RecordError> {
-        let mut rows: BTreeMap<TreePath, Row> = BTreeMap::new();
+        let mut rows: Vec<(TreePath, Row, u64)> = Vec::with_capacity(files.len());
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .from_reader(bytes);
-        for record in reader.records() {
-            let record = record?;
+        let mut record = csv::StringRecord::new();
+        while reader.read_record(&mut record)? {
             let line = record.position().map_or(0, csv::Position::line);
             let field = |index| record.get(index).unwrap_or_default().trim();
             let name = field(0);
@@ -114,43 +114,44 @@ impl Record {
                 hash: field(1).to_owned(),
                 size: field(2).to_owned(),
             };
-            check_row(&row, path, file, (line, is_exempt(path, dist_info)))?;
-            let earlier = rows.insert(path.clone(), row.clone());
-            if earlier.is_some_and(|earlier| earlier != row) {
-                let path = path.clone();
-                return Err(RecordError::Twice { line, path });
+            let (path, digest) = (path.clone(), hash_of(&row.hash));
+            if !is_exempt(&path, dist_info) {
+                check_row(&row, &path, file, (line, digest.is_some()))?;
+            }
+            if let (Some(digest), Some(file)) = (digest, files.get_mut(&path)) {
+                file.member.digest = Some(digest);
+            }
+            rows.push((path, row, line));
+        }
+        let rows = Self(distinct(rows)?);
+        // Each is about a file: where there are as many, none is missing.
+        if rows.0.len() < files.len() {
+            let has_row = |path: &TreePath| rows.0.binary_search_by(|(of, _)| of.cmp(path)).is_ok();
+            let mut lacking = files.keys().filter(|path| !is_exempt(path, dist_info));
+            if let Some(path) = lacking.find(|path| !has_row(path)) {
+                return Err(RecordError::NoRow(path.clone()));
             }
         }
-        let missing = files
-            .keys()
-            .find(|path| !rows.contains_key(*path) && !is_exempt(path, dist_info));
-        match missing {
-            Some(path) => Err(RecordError::NoRow(path.clone())),
-            None => Ok(Self(rows)),
-        }
+        Ok(rows)
     }
 
-    /// The row about a file; empty for those that need none.
-    pub fn row(&self, path: &TreePath) -> Row {
-        self.0.get(path).cloned().unwrap_or_default()
-    }
-
-    /// The digest that it states of a file; none for those that need none.
-    pub fn digest(&self, path: &TreePath) -> Option<Digest> {
-        hash_of(&self.0.get(path)?.hash).map(|(_, digest)| digest)
+    /// The files that have a row, in order, with it.
+    pub fn into_rows(self) -> impl Iterator<Item = (TreePath, Row)> {
+        self.0.into_iter()
     }
 
     /// Reads every file and compares its hash.
     pub fn verify(&self, files: &BTreeMap<TreePath, File>) -> Result<(), RecordError> {
         let mut buffer = vec![0; 128 * 1024];
         for (path, row) in &self.0 {
-            let (Some((algorithm, stated)), Some(file)) = (hash_of(&row.hash), files.get(path)) else {
+            let (Some(stated), Some(file)) = (hash_of(&row.hash), files.get(path)) else {
                 continue;
             };
-            let actual = digest(file, algorithm, &mut buffer).map_err(|source| RecordError::Read {
-                path: path.clone(),
-                source,
-            })?;
+            let actual =
+                digest(file, stated.algorithm(), &mut buffer).map_err(|source| RecordError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
             if actual != stated {
                 return Err(RecordError::Hash { path: path.clone() });
             }
@@ -182,12 +183,22 @@ fn find<'a>(files: &'a BTreeMap<TreePath, File>, name: &str) -> Option<(&'a Tree
     })
 }
 
-fn check_row(row: &Row, path: &TreePath, file: &File, place: (u64, bool)) -> Result<(), RecordError> {
-    let (line, exempt) = place;
-    if exempt {
-        return Ok(());
+/// The rows sorted by their files, one of each; fails if two say different things of one.
+fn distinct(mut rows: Vec<(TreePath, Row, u64)>) -> Result<Vec<(TreePath, Row)>, RecordError> {
+    rows.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    let pairs = rows.iter().zip(rows.iter().skip(1));
+    let mut contradictions = pairs.filter(|(one, other)| one.0 == other.0 && one.1 != other.1);
+    if let Some((_, (path, _, line))) = contradictions.next() {
+        let (path, line) = (path.clone(), *line);
+        return Err(RecordError::Twice { line, path });
     }
-    if hash_of(&row.hash).is_none() {
+    rows.dedup_by(|one, other| one.0 == other.0);
+    Ok(rows.into_iter().map(|(path, row, _)| (path, row)).collect())
+}
+
+fn check_row(row: &Row, path: &TreePath, file: &File, place: (u64, bool)) -> Result<(), RecordError> {
+    let (line, has_hash) = place;
+    if !has_hash {
         let path = path.clone();
         return Err(RecordError::NoHash { line, path });
     }
@@ -216,22 +227,11 @@ fn is_exempt_text(path: &str, dist_info: &TreePath) -> bool {
 }
 
 /// > The hash algorithm must be sha256 or better; specifically, md5, sha1 and sha224 are not permitted.
-fn hash_of(text: &str) -> Option<(Algorithm, Digest)> {
+fn hash_of(text: &str) -> Option<Digest> {
     let (algorithm, encoded) = text.split_once('=')?;
     let algorithm: Algorithm = algorithm.parse().ok()?;
     let hash = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).ok()?;
-    Digest::new(algorithm, &hex(&hash)).ok().map(|d| (algorithm, d))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    Digest::from_bytes(algorithm, &hash).ok()
 }
 
 /// The row of content that pyoci made.
@@ -245,10 +245,10 @@ pub fn row_of(content: &[u8]) -> Row {
 }
 
 /// A RECORD of rows, sorted and with CRLF line ends as pip writes it.
-pub fn write(rows: &BTreeMap<String, Row>) -> Vec<u8> {
+pub fn write<P: AsRef<str>>(rows: &BTreeMap<P, Row>) -> Vec<u8> {
     let mut text = String::new();
     for (path, row) in rows {
-        for (field, end) in [(path, ","), (&row.hash, ","), (&row.size, "\r\n")] {
+        for (field, end) in [(path.as_ref(), ","), (&row.hash, ","), (&row.size, "\r\n")] {
             if field.contains([',', '"', '\r', '\n']) {
                 text.push('"');
                 text.push_str(&field.replace('"', "\"\""));

@@ -54,7 +54,7 @@ fn install(wheels: &[Wheel], exclude: &[&str]) -> Result<Installed, Error> {
         exclude: &globs.build().unwrap(),
         requested: &BTreeSet::new(),
     };
-    install_all(wheels, &options)
+    install_all(wheels.to_vec(), &options)
 }
 
 fn text(installed: &Installed, path: &str) -> String {

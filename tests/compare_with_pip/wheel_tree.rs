@@ -42,7 +42,7 @@ fn main() -> anyhow::Result<()> {
         exclude: &globset::GlobSet::empty(),
         requested: &requested,
     };
-    let installed = wheel::install_all(&wheels, &options)?;
+    let installed = wheel::install_all(wheels, &options)?;
     let placed = lap();
     let out = io::BufWriter::new(io::stdout().lock());
     listing::write(&installed.tree, "deps", out)?;

@@ -126,6 +126,14 @@ impl Build<'_> {
 /// A tree laid over a base follows the base's links to directories (`lib -> usr/lib`): a directory in their place would
 /// hide all that is behind them.
 pub(super) fn over_base(tree: Tree, base: &Base) -> anyhow::Result<Tree> {
+    // With each path a tree has all that are above it.
+    if !base
+        .directory_links
+        .keys()
+        .any(|link| tree.get(link.as_str()).is_some())
+    {
+        return Ok(tree);
+    }
     let mut moved = Tree::new();
     for (path, entry) in tree {
         let target = follow(&path, base);

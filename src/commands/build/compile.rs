@@ -1,14 +1,12 @@
 //! `--compile`: byte-code for the dependencies, and for the standard library where the base has none.
 
-use std::collections::BTreeMap;
-
 use super::Build;
 use super::dependencies::size_of;
 use crate::bytecode::{self, Made, Maker, Workshop};
 use crate::image::Base;
 use crate::layer::Layer;
-use crate::paths::TreePath;
 use crate::tree::Tree;
+use crate::wheel::Owners;
 
 impl Build<'_> {
     /// Who makes the byte-code; nobody if none was asked for.
@@ -20,12 +18,7 @@ impl Build<'_> {
     }
 
     /// A tree with byte-code for its sources. `owners` names the wheel of each file.
-    pub(super) fn compiled(
-        &self,
-        tree: Tree,
-        owners: &BTreeMap<TreePath, String>,
-        maker: &Maker<'_>,
-    ) -> anyhow::Result<Tree> {
+    pub(super) fn compiled(&self, tree: Tree, owners: &Owners, maker: &Maker<'_>) -> anyhow::Result<Tree> {
         let (tree, made) = self.timings.measure("byte-code", "", |note| {
             let (tree, made) = self.workshop(maker).compile(tree, owners)?;
             note.cached(made.iter().all(|made| made.kept));

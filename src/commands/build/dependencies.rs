@@ -184,7 +184,7 @@ impl Build<'_> {
     /// Installs wheels into a directory of a tree.
     pub(super) fn install(
         &self,
-        wheels: &[Wheel],
+        wheels: Vec<Wheel>,
         target: &Target,
         directory: &str,
     ) -> anyhow::Result<Installed> {

@@ -150,6 +150,7 @@ impl Making<'_> {
         let open_all = || parallel::map(&part.packages, build.layers.threads, open);
         let wheels = build.timings.step("open wheels", "", open_all)?;
         let wheels: Vec<Wheel> = wheels.into_iter().flatten().collect();
+        let names: Vec<String> = wheels.iter().map(|wheel| wheel.filename().to_string()).collect();
         // The layer's pipeline checks every file against RECORD and knows no wheels: find the one to name.
         let named = |error: anyhow::Error| {
             match arriving.settle() {
@@ -158,13 +159,14 @@ impl Making<'_> {
                 Err(lock::Error::Stopped) => return error,
                 Err(fault) => return fault.into(),
             }
-            let fault = wheels.iter().find_map(|wheel| wheel.verify_record().err());
+            let mut wheels = part.packages.iter().filter_map(|package| open(package).ok()?);
+            let fault = wheels.find_map(|wheel| wheel.verify_record().err());
             fault.map_or(error, Into::into)
         };
-        let install = || build.install(&wheels, &self.base.target, runtime::DEPENDENCIES);
+        let install = || build.install(wheels, &self.base.target, runtime::DEPENDENCIES);
         let installed = build.timings.step("install", "", install)?;
         let files = several
-            .then(|| listing(&installed, &wheels))
+            .then(|| listing(&installed, &names))
             .transpose()
             .map_err(named)?;
         let (excluded, owners) = (installed.excluded, installed.owners);
@@ -197,7 +199,7 @@ impl Making<'_> {
         let facts = Facts {
             excluded,
             objects: objects.into_iter().map(object).collect(),
-            wheels: wheels.iter().map(|wheel| wheel.filename().to_string()).collect(),
+            wheels: names,
             files,
         };
         let note = serde_json::to_vec(&facts).unwrap_or_default();
@@ -227,7 +229,7 @@ impl Making<'_> {
                 .iter()
                 .any(|package| package.name == wheel.selected.name)
         });
-        let check = |file: &FetchedWheel| Wheel::open(&file.path, &file.file_name.to_string()).map(|_| ());
+        let check = |file: &FetchedWheel| Wheel::check_arrived(&file.path, &file.file_name.to_string());
         parallel::map(&came, self.build.layers.threads, check)?;
         Ok(())
     }
@@ -261,8 +263,7 @@ fn facts_key(layer: &Digest) -> Digest {
 
 /// The files of a tree with the number of their wheel and half their SHA-256. RECORD has stated most of the hashes, and
 /// whoever reads a file checks it.
-fn listing(installed: &Installed, wheels: &[Wheel]) -> anyhow::Result<BTreeMap<String, (usize, String)>> {
-    let names: Vec<String> = wheels.iter().map(|wheel| wheel.filename().to_string()).collect();
+fn listing(installed: &Installed, names: &[String]) -> anyhow::Result<BTreeMap<String, (usize, String)>> {
     let mut files = BTreeMap::new();
     for (path, entry) in installed.tree.iter() {
         let Some(content) = entry.content() else { continue };
@@ -275,7 +276,7 @@ fn listing(installed: &Installed, wheels: &[Wheel]) -> anyhow::Result<BTreeMap<S
             Content::Path { .. } => Digest::of_reader(content.open()?)?.0,
         };
         let owner = installed.owners.get(path);
-        let wheel = owner.and_then(|owner| names.iter().position(|name| name == owner));
+        let wheel = owner.and_then(|owner| names.iter().position(|name| **name == **owner));
         files.insert(
             path.to_string(),
             (wheel.unwrap_or_default(), digest.hex()[..32].to_owned()),

@@ -32,7 +32,8 @@ pub(super) struct ArrivingFile {
     arrival: Arc<Arrival>,
     /// To be read while it arrives.
     pub archive: Arc<RandomFile>,
-    writer: File,
+    /// Of one thread at a time, so that no byte is written twice.
+    writer: Mutex<File>,
     /// What is to become of it; taken when all is there.
     entry: Mutex<Option<NewEntry>>,
     done: AtomicU64,
@@ -95,7 +96,7 @@ impl ArrivingFile {
             artifact: download.artifact.clone(),
             arrival,
             archive: Arc::new(archive),
-            writer,
+            writer: Mutex::new(writer),
             entry: Mutex::new(Some(entry)),
             done: AtomicU64::new(0),
         })
@@ -227,9 +228,8 @@ impl ArrivingFile {
                 let what = std::io::Error::other("the server sends more than it said");
                 return Err((at, download.broken(what)));
             }
-            let written = self.writer.write_all_at(&buffer[..n], at);
+            let written = self.write(&buffer[..n], at);
             written.map_err(|e| (at, Error::read(self.archive.path(), e)))?;
-            self.arrival.add(at..end);
             at = end;
             let done = self.done.fetch_add(n as u64, Ordering::Relaxed) + n as u64;
             let name = &self.artifact.name;
@@ -243,6 +243,19 @@ impl ArrivingFile {
             return Err((at, download.broken(what)));
         }
         Ok(at)
+    }
+
+    /// Writes what came, but for what is there: that may have been read, and must be what is hashed, whatever a server
+    /// sends the second time.
+    fn write(&self, bytes: &[u8], at: u64) -> std::io::Result<()> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = |offset: u64| usize::try_from(offset - at).unwrap_or(bytes.len());
+        for missing in self.arrival.missing(at..at + bytes.len() as u64) {
+            let new = &bytes[index(missing.start)..index(missing.end)];
+            writer.write_all_at(new, missing.start)?;
+            self.arrival.add(missing);
+        }
+        Ok(())
     }
 }
 

@@ -1,17 +1,25 @@
 //! Blobs of a layout: written under temporary names, synced, renamed by digest.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 use super::super::Error;
-use super::super::file::{persist, sync_directory, temporary_in};
+use super::super::file::{TEMPORARY, persist, sync_directory, temporary_in};
 use super::blob_path;
-use crate::blob::Blob;
+use crate::blob::{Blob, VerifiedReader};
 use crate::parallel;
 
 /// How many blobs are written at once.
 const AT_ONCE: usize = 4;
+/// How much is read at once, in bytes.
+const BUFFER: usize = 256 * 1024;
+/// The read and write bits of a file that a layout may share with the cache.
+const READ_ONLY: u32 = 0o444;
 
 /// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk. Gives
 /// their bytes.
@@ -44,34 +52,136 @@ pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<u64, Error> 
 
 fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
     let path = blob_path(layout, &blob.descriptor.digest);
-    let fault = |source| Error::Write {
-        path: path.clone(),
-        source,
-    };
-    let unreadable = |source| Error::Blob {
-        digest: blob.descriptor.digest.clone(),
-        source,
-    };
-    let mut file = temporary_in(path.parent().unwrap_or(layout)).map_err(fault)?;
-    if let Some(source) = blob.content.written_file() {
-        // File to file: the kernel shares the extents where the file system can (btrfs, XFS), else copies.
-        let (mut source, _) = fs_err::File::open(source).map_err(unreadable)?.into_parts();
-        let size = io::copy(&mut source, file.as_file_mut()).map_err(fault)?;
-        if size != blob.descriptor.size {
-            let what = format!("it has {size} bytes, not the {} written", blob.descriptor.size);
-            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, what)));
+    let directory = path.parent().unwrap_or(layout);
+    let shared = blob.content.path().and_then(|file| shared(file, directory));
+    let file = match shared {
+        Some(mut file) => {
+            verify(blob, file.as_file_mut()).map_err(|source| unreadable(blob, source))?;
+            file
         }
-        return persist(file, &path).map_err(fault);
+        None => copied(blob, &path)?,
+    };
+    persist(file, &path).map_err(|source| Error::Write { path, source })
+}
+
+/// A file under a temporary name of the layout's without a copy of its bytes: a clone where the file system has clones
+/// (btrfs, XFS), else another name of it. Of the latter only a file that everybody may read and nobody write: who edits
+/// the layout does not edit the cache. None where there is neither.
+fn shared(source: &Path, directory: &Path) -> Option<NamedTempFile> {
+    let original = fs_err::File::open(source).ok()?;
+    let clone = temporary_in(directory).ok()?;
+    if rustix::fs::ioctl_ficlone(clone.as_file(), original.file()).is_ok() {
+        return Some(clone);
     }
-    let mut reader = blob.open_verified().map_err(unreadable)?;
-    let mut buffer = vec![0; 256 * 1024];
+    let mode = original.metadata().ok()?.permissions().mode();
+    if mode & 0o666 != READ_ONLY {
+        return None;
+    }
+    // Opened by the new name: what is read, synced and renamed is one file.
+    let link = |name: &Path| {
+        fs_err::hard_link(source, name)?;
+        Ok(fs_err::File::open(name)?.into_parts().0)
+    };
+    tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .make_in(directory, link)
+        .ok()
+}
+
+/// Holds a shared file against what the blob should be. The bytes of one that this process wrote were hashed then.
+fn verify(blob: &Blob, file: &mut File) -> io::Result<()> {
+    let expected = &blob.descriptor;
+    if blob.content.written_file().is_some() {
+        return check_size(blob, file.metadata()?.len());
+    }
+    let mut reader = VerifiedReader::new(file, expected.digest.clone(), expected.size);
+    let mut buffer = vec![0; BUFFER];
+    while reader.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+/// A copy of the blob under a temporary name beside `path`, verified on the way.
+fn copied(blob: &Blob, path: &Path) -> Result<NamedTempFile, Error> {
+    let fault = |source| Error::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = temporary_in(path.parent().unwrap_or(path)).map_err(fault)?;
+    if let Some(source) = blob.content.written_file() {
+        // File to file: in the kernel.
+        let source = fs_err::File::open(source).map_err(|e| unreadable(blob, e))?;
+        let size = io::copy(&mut source.into_parts().0, file.as_file_mut()).map_err(fault)?;
+        check_size(blob, size).map_err(|e| unreadable(blob, e))?;
+        return Ok(file);
+    }
+    let mut reader = blob.open_verified().map_err(|e| unreadable(blob, e))?;
+    let mut buffer = vec![0; BUFFER];
     loop {
         match reader.read(&mut buffer) {
-            Ok(0) => break,
+            Ok(0) => return Ok(file),
             Ok(n) => file.write_all(&buffer[..n]).map_err(fault)?,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(unreadable(e)),
+            Err(e) => return Err(unreadable(blob, e)),
         }
     }
-    persist(file, &path).map_err(fault)
+}
+
+fn check_size(blob: &Blob, size: u64) -> io::Result<()> {
+    let expected = blob.descriptor.size;
+    if size == expected {
+        return Ok(());
+    }
+    let what = format!("it has {size} bytes, not the {expected} written");
+    Err(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
+fn unreadable(blob: &Blob, source: io::Error) -> Error {
+    let digest = blob.descriptor.digest.clone();
+    Error::Blob { digest, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::sync::Arc;
+
+    use crate::blob::{Descriptor, PathBlob};
+
+    /// A blob that is a file of a mode.
+    fn blob(file: &Path, bytes: &[u8], mode: u32) -> Blob {
+        let _ = fs_err::remove_file(file);
+        fs_err::write(file, bytes).unwrap();
+        fs_err::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+        Blob {
+            descriptor: Descriptor::of("text/plain", b"right"),
+            content: Arc::new(PathBlob(file.to_owned())),
+        }
+    }
+
+    #[test]
+    fn a_layout_shares_only_what_nobody_may_write_and_is_as_it_should_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        for (mode, may_share) in [(0o444, true), (0o644, false), (0o400, false)] {
+            let layout = directory.path().join(format!("{mode:o}"));
+            let blob = blob(&file, b"right", mode);
+            assert_eq!(write_blobs(&[&blob], &layout).unwrap(), 5);
+            let written = blob_path(&layout, &blob.descriptor.digest);
+            assert_eq!(fs_err::read(&written).unwrap(), b"right");
+            let inode = |path: &Path| fs_err::metadata(path).unwrap().ino();
+            // A file system with clones gives two files.
+            assert!(may_share || inode(&written) != inode(&file), "{mode:o}");
+            let others = fs_err::metadata(&written).unwrap().mode() & 0o444;
+            assert_eq!(others, 0o444, "{mode:o}");
+        }
+        for wrong in [&b"wrong"[..], b"righ", b"right!"] {
+            let layout = directory.path().join("wrong");
+            let blob = blob(&file, wrong, 0o444);
+            let error = write_blobs(&[&blob], &layout).unwrap_err();
+            assert!(matches!(error, Error::Blob { .. }), "{error}");
+            let blobs = fs_err::read_dir(layout.join("blobs/sha256")).unwrap();
+            assert_eq!(blobs.count(), 0);
+        }
+    }
 }

@@ -8,12 +8,13 @@ mod clean;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, MediaType, SCHEMA_VERSION};
 
 use super::Error;
-use super::file::{TEMPORARY, replace_file, sync_directory};
+use super::file::{TEMPORARY, prepare, put, replace_file, sync_directory};
 use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
@@ -136,10 +137,16 @@ fn write_locked(image: &Closure, directory: &Path, tags: &[String], options: &Op
         left_out.is_some_and(|left_out| left_out.blobs.contains(&blob.descriptor.digest))
     };
     let blobs: Vec<&Blob> = image.all().filter(|blob| !left_out(blob)).collect();
-    let written = write_blobs(&blobs, directory)?;
     let index = directory.join("index.json");
-    if fs_err::read(&index).ok().as_deref() != Some(&new[..]) {
-        replace_file(&index, &new).map_err(fault)?;
+    let is_new = fs_err::read(&index).ok().as_deref() != Some(&new[..]);
+    // Side by side, as both wait for the disk.
+    let (written, prepared) = std::thread::scope(|scope| {
+        let prepared = scope.spawn(|| is_new.then(|| prepare(&index, &new)).transpose());
+        (write_blobs(&blobs, directory), prepared.join())
+    });
+    let (written, prepared) = (written?, prepared.unwrap_or_else(|panic| resume_unwind(panic)));
+    if let Some(prepared) = prepared.map_err(fault)? {
+        put(prepared, &index).map_err(fault)?;
         sync_directory(directory).map_err(fault)?;
     }
     remove_unreferenced(directory)?;

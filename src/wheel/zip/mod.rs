@@ -90,25 +90,30 @@ fn read_with(
     if members.first().map_or(directory.offset, |first| first.offset) != 0 {
         return Err(ZipError::Layout("data before the first member", 0));
     }
-    let mut files = BTreeMap::new();
+    let mut files = Vec::with_capacity(members.len());
     let mut directories = BTreeSet::new();
     for (index, central) in members.iter().enumerate() {
         let next = members.get(index + 1).map_or(directory.offset, |m| m.offset);
         let data = data(central, next)?;
         let path = TreePath::new(central.name.strip_suffix('/').unwrap_or(&central.name))?;
-        let new = if central.is_directory() {
-            directories.insert(path.clone())
-        } else {
+        if !central.is_directory() {
             let file = File {
                 member: member_of(archive, central, data)?,
                 executable: central.executable(),
             };
-            files.insert(path.clone(), file).is_none()
-        };
-        if !new {
+            files.push((path, file));
+        } else if !directories.insert(path.clone()) {
             return Err(ZipError::Twice(path));
         }
     }
+    drop(members);
+    // Sorted at once: that is faster than one by one, and takes less room.
+    files.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut pairs = files.iter().zip(files.iter().skip(1));
+    if let Some((_, (path, _))) = pairs.find(|((one, _), (other, _))| one == other) {
+        return Err(ZipError::Twice(path.clone()));
+    }
+    let files = files.into_iter().collect();
     check_paths(&files, &directories)?;
     Ok(files)
 }
@@ -192,7 +197,12 @@ fn member_of(archive: &Arc<RandomFile>, central: &Central, offset: u64) -> Resul
 
 /// Nothing is below a file or is both a file and a directory.
 fn check_paths(files: &BTreeMap<TreePath, File>, directories: &BTreeSet<TreePath>) -> Result<(), ZipError> {
+    let mut checked = "";
     for path in directories.iter().chain(files.keys()) {
+        // Of files that lie together only the first.
+        if std::mem::replace(&mut checked, path.parent_str()) == path.parent_str() {
+            continue;
+        }
         let parents = path
             .as_str()
             .match_indices('/')

@@ -149,7 +149,7 @@ impl<'b> Making<'b> {
             start.import_roots.push(String::new());
         }
         let (wheels, fetched) = self.wheels()?;
-        let install = || build.install(&wheels, target, bundle::DEPENDENCIES);
+        let install = || build.install(wheels.clone(), target, bundle::DEPENDENCIES);
         let installed = build.timings.step("install", "", install);
         // Every file is checked against RECORD when it is read; where that fails the wheel is named.
         let installed = installed?.tree;

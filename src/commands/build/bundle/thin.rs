@@ -37,7 +37,7 @@ impl Thin {
         let mut tree = if own.is_empty() {
             Tree::new()
         } else {
-            making.build.install(&own, &making.target, BUILT)?.tree
+            making.build.install(own, &making.target, BUILT)?.tree
         };
         let stamp = Digest::of(format!("{text}{}", tree.digest()?).as_bytes());
         tree.insert(
