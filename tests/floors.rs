@@ -25,7 +25,7 @@ const FLOORS: [&[&str]; 15] = [
     &["python"],
     &["layer", "native", "wheel"],
     &["image"],
-    &["http"],
+    &["files", "http"],
     &["store"],
     &["registry"],
     &["tools"],

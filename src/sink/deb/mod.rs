@@ -14,8 +14,9 @@ use liblzma::write::XzEncoder;
 
 pub use control::Control;
 
-use super::file::{persist, sync_directory, temporary_in};
+use super::file::{locked_temporary_in, parent, persist};
 use crate::digest::Digest;
+use crate::files::sync_directory;
 use crate::paths::TreePath;
 use crate::secrets::{Leak, Secrets};
 use crate::tree::{Content, Entry, Kind, Tree};
@@ -146,10 +147,7 @@ pub fn write(path: &Path, package: &Package, options: Options, secrets: &Secrets
         path: path.to_owned(),
         source,
     };
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent(path);
     fs_err::create_dir_all(parent).map_err(fault)?;
     // Its size stands in front of it, and its sums in the member before it.
     let mut data = tempfile::tempfile_in(parent).map_err(fault)?;
@@ -168,7 +166,7 @@ pub fn write(path: &Path, package: &Package, options: Options, secrets: &Secrets
     tar::write(&control, options.mtime, secrets, &mut out).map_err(|stop| stop.at(path))?;
     let control = out.finish().map_err(fault)?;
 
-    let temporary = temporary_in(parent).map_err(fault)?;
+    let temporary = locked_temporary_in(parent).map_err(fault)?;
     let mut archive = ar::Writer::new(temporary, options.mtime).map_err(fault)?;
     archive
         .member("debian-binary", FORMAT)

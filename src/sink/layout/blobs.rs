@@ -5,9 +5,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
-use super::super::file::{persist, sync_directory, temporary_in};
+use super::super::file::{persist, temporary_in};
 use super::blob_path;
 use crate::blob::Blob;
+use crate::files::{sync_directory, uninterrupted};
 use crate::parallel;
 
 /// How many blobs are written at once.
@@ -31,15 +32,31 @@ pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<u64, Error> 
             .map(Path::to_owned)
     };
     let parents: BTreeSet<PathBuf> = missing.iter().filter_map(parent).collect();
+    let is_new = parents.iter().any(|parent| !parent.exists());
     for parent in &parents {
         fs_err::create_dir_all(parent).map_err(fault)?;
     }
     parallel::map(&missing, AT_ONCE, |blob| write_blob(blob, layout))?;
+    let above = [layout.join("blobs"), layout.to_owned()];
     parents
         .iter()
-        .try_for_each(|parent| sync_directory(parent))
+        .chain(above.iter().filter(|_| is_new))
+        .try_for_each(|directory| sync_directory(directory))
         .map_err(fault)?;
     Ok(missing.iter().map(|blob| blob.descriptor.size).sum())
+}
+
+/// Gives a document of the layout new bytes: written beside it, synced, renamed over it.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let write = || {
+        let mut file = temporary_in(path.parent().unwrap_or(path))?;
+        file.write_all(bytes)?;
+        persist(file, path)
+    };
+    write().map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
@@ -56,7 +73,9 @@ fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
     if let Some(source) = blob.content.written_file() {
         // File to file: the kernel shares the extents where the file system can (btrfs, XFS), else copies.
         let (mut source, _) = fs_err::File::open(source).map_err(unreadable)?.into_parts();
-        let size = io::copy(&mut source, file.as_file_mut()).map_err(fault)?;
+        // The kernel moves both on, also where a signal ends a copy before its end.
+        uninterrupted(|| io::copy(&mut source, file.as_file_mut())).map_err(fault)?;
+        let size = file.as_file().metadata().map_err(fault)?.len();
         if size != blob.descriptor.size {
             let what = format!("it has {size} bytes, not the {} written", blob.descriptor.size);
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, what)));

@@ -8,6 +8,7 @@ use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
 use super::super::Error;
 use super::super::file::TEMPORARY;
+use super::hold::Held;
 use super::{blob_path, read_index};
 use crate::digest::Digest;
 use crate::image::DOCUMENT_LIMIT;
@@ -15,8 +16,13 @@ use crate::image::media_type::{is_index, is_manifest};
 
 pub(super) fn remove_leftovers(layout: &Path) -> io::Result<()> {
     let mut directories = vec![layout.to_owned()];
-    for entry in fs_err::read_dir(layout.join("blobs"))? {
-        directories.push(entry?.path());
+    match fs_err::read_dir(layout.join("blobs")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        entries => {
+            for entry in entries? {
+                directories.push(entry?.path());
+            }
+        }
     }
     for directory in directories.iter().filter(|d| d.is_dir()) {
         for entry in fs_err::read_dir(directory)? {
@@ -31,6 +37,22 @@ pub(super) fn remove_leftovers(layout: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes what was made for a layout that was not there before and did not come to be.
+pub(super) fn remove_unwritten(held: &Held) -> io::Result<()> {
+    let directory = held.directory;
+    if !held.is_new || directory.join("index.json").exists() {
+        return Ok(());
+    }
+    if directory.join("blobs").exists() {
+        fs_err::remove_dir_all(directory.join("blobs"))?;
+    }
+    if directory.join("oci-layout").exists() {
+        fs_err::remove_file(directory.join("oci-layout"))?;
+    }
+    // Those that others use by now are not empty.
+    held.made.iter().try_for_each(fs_err::remove_dir)
 }
 
 /// Deletes blobs that nothing refers to. Where a document cannot be followed, nothing is deleted.
