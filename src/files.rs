@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
+use crate::interrupted::uninterrupted;
+
 /// How long a lock is waited for before anybody is told, in steps.
 const STEP: Duration = Duration::from_millis(10);
 const STEPS: u32 = 30;
@@ -21,14 +23,9 @@ pub enum Lock {
     Alone,
 }
 
-/// Does something again for as long as a signal interrupts it.
-pub fn uninterrupted<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match work() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
+/// The entries of a directory. The library opens a file again where a signal interrupts that, and a directory not.
+pub fn read_dir(path: impl AsRef<Path>) -> io::Result<fs_err::ReadDir> {
+    uninterrupted(|| fs_err::read_dir(path.as_ref()))
 }
 
 /// Gives a temporary file its name, in place of what has it. Where that fails the file is removed.
@@ -97,29 +94,6 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_interrupted_is_done_again_and_other_errors_are_not() {
-        let mut left = 3;
-        let done = uninterrupted(|| {
-            left -= 1;
-            if left > 0 {
-                Err(io::ErrorKind::Interrupted.into())
-            } else {
-                Ok("done")
-            }
-        });
-        assert_eq!(done.unwrap(), "done");
-        let mut times = 0;
-        let failed = uninterrupted(|| {
-            times += 1;
-            Err::<(), _>(io::ErrorKind::StorageFull.into())
-        });
-        assert_eq!(
-            (failed.unwrap_err().kind(), times),
-            (io::ErrorKind::StorageFull, 1)
-        );
-    }
 
     #[test]
     fn who_waits_for_a_lock_says_so_and_then_has_it() {

@@ -25,6 +25,7 @@ pub mod environment;
 pub mod files;
 pub mod http;
 pub mod image;
+pub mod interrupted;
 pub mod layer;
 pub mod lock;
 pub mod native;

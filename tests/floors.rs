@@ -16,6 +16,7 @@ const FLOORS: [&[&str]; 15] = [
         "paths",
         "parallel",
         "environment",
+        "interrupted",
         "progress",
         "timings",
         "secrets",

@@ -24,18 +24,20 @@ pub(super) fn check(file: &Path, kind: ArchiveKind) -> Result<(), Error> {
         path: file.to_owned(),
         kind,
     };
+    let fault = |source| Error::Write {
+        path: file.to_owned(),
+        source,
+    };
     match fs_err::metadata(file) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(Error::Write {
-            path: file.to_owned(),
-            source,
-        }),
+        Err(source) => Err(fault(source)),
         Ok(metadata) if !metadata.is_file() => Err(refused()),
         // As `mktemp` leaves it.
         Ok(metadata) if metadata.len() == 0 => Ok(()),
         Ok(_) => match source::archive_kind(file) {
-            Some(found) if found == kind => Ok(()),
-            _ => Err(refused()),
+            Ok(Some(found)) if found == kind => Ok(()),
+            Ok(_) => Err(refused()),
+            Err(source) => Err(fault(source)),
         },
     }
 }

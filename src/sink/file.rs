@@ -7,6 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use crate::files::{self, Lock};
+use crate::interrupted::uninterrupted;
 
 /// Temporary files start like this; what a killed build left in a layout is removed by the next one.
 pub(super) const TEMPORARY: &str = ".pyoci-";
@@ -40,7 +41,7 @@ pub(super) fn locked_temporary_in(directory: &Path) -> io::Result<NamedTempFile>
 
 /// Removes temporary files that no process holds.
 fn remove_leftovers(directory: &Path) -> io::Result<()> {
-    for entry in fs_err::read_dir(directory)? {
+    for entry in crate::files::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.as_encoded_bytes();
@@ -59,7 +60,7 @@ fn remove_leftovers(directory: &Path) -> io::Result<()> {
 
 /// Power loss must not leave a name without its bytes: sync, then rename.
 pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    files::uninterrupted(|| file.as_file().sync_all())?;
+    uninterrupted(|| file.as_file().sync_all())?;
     files::persist(file, path).map(drop)
 }
 

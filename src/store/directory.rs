@@ -89,12 +89,12 @@ fn check(root: &Path) -> Result<(), Error> {
 
 /// Whether there are temporary files.
 pub(super) fn has_leftovers(root: &Path) -> bool {
-    fs_err::read_dir(root.join(TEMPORARY)).is_ok_and(|mut entries| entries.next().is_some())
+    crate::files::read_dir(root.join(TEMPORARY)).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Removes temporary files; whoever calls this has the lock alone. What cannot be removed stays.
 pub(super) fn remove_leftovers(root: &Path) {
-    for entry in fs_err::read_dir(root.join(TEMPORARY))
+    for entry in crate::files::read_dir(root.join(TEMPORARY))
         .into_iter()
         .flatten()
         .flatten()

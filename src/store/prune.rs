@@ -65,7 +65,7 @@ fn used(directory: &Path) -> io::Result<Used> {
     let mut all = Used::default();
     let mut open = vec![directory.to_owned()];
     while let Some(directory) = open.pop() {
-        let entries = match fs_err::read_dir(directory) {
+        let entries = match crate::files::read_dir(directory) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             entries => entries?,
         };
@@ -85,7 +85,7 @@ fn used(directory: &Path) -> io::Result<Used> {
 }
 
 fn remove_older(directory: &Path, cutoff: SystemTime, removed: &mut (u64, u64)) -> io::Result<()> {
-    let entries = match fs_err::read_dir(directory) {
+    let entries = match crate::files::read_dir(directory) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };

@@ -124,7 +124,7 @@ fn below(directory: &Path) -> Result<Vec<PathBuf>, Error> {
             path: directory.clone(),
             source,
         };
-        let entries = match fs_err::read_dir(&directory) {
+        let entries = match crate::files::read_dir(&directory) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             entries => entries.map_err(fault)?,
         };

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use crate::random::{Random, amount};
 use crate::scene::{Scene, Version};
 use crate::support::run;
-use crate::tracing::{Traced, most_of_a_thread};
-use crate::works::{Mount, Outcomes, Work, works};
+use crate::tracing::{Traced, calls};
+use crate::works::{Mount, Outcomes, Work, some, works};
 
 /// When a command is killed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Kill {
-    /// Before a thread's call of that number.
-    Call(usize),
+    /// Before a thread's call of that name and number.
+    Call(String, usize),
     /// After so long.
     After(Duration),
     /// When all is done but for the end.
@@ -23,7 +23,8 @@ enum Kill {
 
 /// What an undisturbed run is like.
 struct Known {
-    calls: usize,
+    /// All calls, in order: their names, and which of their thread's they are.
+    calls: Vec<(String, usize)>,
     time: Duration,
 }
 
@@ -36,12 +37,12 @@ impl Known {
         let start = Instant::now();
         run(&mut scene.pyoci(arguments)).succeeded();
         Self {
-            calls: most_of_a_thread(&lines),
+            calls: calls(&lines),
             time: start.elapsed(),
         }
     }
 
-    /// The n-th of so many kills, spread over the run; the first two and the last are always where they tell most.
+    /// The n-th of so many kills, spread over the run; the last is at its end.
     fn nth(&self, n: usize, of: usize, random: &mut Random) -> Kill {
         if n + 1 == of {
             return Kill::AtExit;
@@ -52,26 +53,29 @@ impl Known {
                 let micros = at(usize::try_from(self.time.as_micros()).unwrap());
                 Kill::After(Duration::from_micros(micros as u64))
             }
-            _ => Kill::Call(1 + at(self.calls)),
+            _ => {
+                let (name, number) = &self.calls[at(self.calls.len() - 1)];
+                Kill::Call(name.clone(), *number)
+            }
         }
     }
 }
 
 /// Kills a command; whether it was not faster.
-fn kill(scene: &Scene, arguments: &[&str], kill: Kill) -> bool {
+fn kill(scene: &Scene, arguments: &[&str], kill: &Kill) -> bool {
     let traced = |calls: &str, number: usize| {
         let inject = format!("inject={calls}:signal=KILL:when={number}");
         let (done, _) = Traced::new(scene, arguments, calls, Some(&inject)).run();
         done.status != Some(0)
     };
     match kill {
-        Kill::Call(number) => traced("all", number),
+        Kill::Call(name, number) => traced(name, *number),
         Kill::AtExit => traced("exit_group", 1),
         Kill::After(time) => {
             let mut command = scene.pyoci(arguments);
             command.stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
-            std::thread::sleep(time);
+            std::thread::sleep(*time);
             child.kill().unwrap();
             child.wait().unwrap().signal() == Some(9)
         }
@@ -95,8 +99,7 @@ fn a_command_that_is_killed_leaves_the_old_or_the_new_and_the_next_succeeds() {
     let scene = Scene::new();
     let _mount = Mount::new(scene.sandbox.path("mount"), "64m");
     let wanted = amount("PYOCI_KILLS", 50);
-    let all = works(&scene);
-    let works = random.some(if wanted > 50 { all.len() } else { 3 }, all);
+    let works = some(&scene, if wanted > 50 { usize::MAX } else { 2 }, &mut random);
     // The last of them is `cache prune`.
     let each = wanted.div_ceil(works.len() + 1);
     let mut tally = Tally::default();
@@ -133,7 +136,7 @@ fn killed_often(scene: &Scene, work: &Work, count: usize, random: &mut Random, t
         work.set(scene, version);
         let (before, expected) = ((work.state)(scene), outcomes.of(version));
         let how = known.nth(n, count, random);
-        let killed = kill(scene, &work.arguments(), how);
+        let killed = kill(scene, &work.arguments(), &how);
         let after = (work.state)(scene);
         let what = format!("{}: {how:?}, killed: {killed}", work.name);
         // What is drawn too late is drawn again.
@@ -153,7 +156,7 @@ fn killed_often(scene: &Scene, work: &Work, count: usize, random: &mut Random, t
         assert_eq!(work.succeeds(scene), *expected, "{what}");
         assert!(start.elapsed() < Duration::from_secs(20), "{what}");
     }
-    println!("{}: {} calls, {:?}", work.name, known.calls, known.time);
+    println!("{}: {} calls, {:?}", work.name, known.calls.len(), known.time);
 }
 
 /// Kills `cache prune`, after which builds succeed.
@@ -175,7 +178,7 @@ fn killed_prunes(scene: &Scene, count: usize, random: &mut Random, tally: &mut T
         }
         fill();
         let how = known.nth(n, count, random);
-        n += usize::from(kill(scene, &arguments, how));
+        n += usize::from(kill(scene, &arguments, &how));
         assert_eq!((build.state)(scene), *expected);
     }
     tally.prunes += n;

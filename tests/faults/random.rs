@@ -45,3 +45,12 @@ pub fn amount(variable: &str, little: usize) -> usize {
         number => number.parse().unwrap(),
     })
 }
+
+/// How many commands faults are tried with: a few, or all where `PYOCI_FAULTS` asks for more than a little.
+pub fn few(few: usize) -> usize {
+    if amount("PYOCI_FAULTS", 0) > 0 {
+        usize::MAX
+    } else {
+        few
+    }
+}

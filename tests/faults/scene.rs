@@ -79,6 +79,7 @@ impl Scene {
         };
         let base = scene.registry.reference("base:1");
         scene.run(&["push", "oci:base:base", &base]).succeeded();
+        fs_err::create_dir(scene.sandbox.path("mount")).unwrap();
         scene.set(Version::A);
         scene
     }

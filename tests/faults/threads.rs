@@ -1,9 +1,9 @@
 //! A system that gives no more threads.
 
-use crate::random::{Random, amount};
+use crate::random::{Random, few};
 use crate::scene::{Scene, Version};
 use crate::tracing::{Traced, injected};
-use crate::works::works;
+use crate::works::some;
 
 const CALLS: &str = "clone,clone3";
 
@@ -13,17 +13,8 @@ const CALLS: &str = "clone,clone3";
 fn a_thread_that_cannot_be_had_is_missed_by_nobody_or_an_error_says_so() {
     let mut random = Random::new();
     let scene = Scene::new();
-    let mut all = works(&scene);
-    all.retain(|work| !work.name.contains("mount"));
-    let wanted = if amount("PYOCI_FAULTS", 0) > 0 {
-        all.len()
-    } else {
-        3
-    };
-    // The first of them makes layers.
-    let first = all.remove(0);
     let (mut fewer, mut errors) = (0, 0);
-    for work in [first].into_iter().chain(random.some(wanted - 1, all)) {
+    for work in some(&scene, few(2), &mut random) {
         let outcomes = work.outcomes(&scene);
         let expected = outcomes.of(Version::A);
         for when in ["1+", "1", "2+", "2", "3+", "4+"] {

@@ -67,6 +67,11 @@ fn commands_that_write_to_one_output_take_turns() {
         (bundle("out.deb"), "out.deb"),
     ];
     for (arguments, output) in works {
+        // xz takes seconds.
+        let (count, rounds) = match output {
+            "out.deb" if rounds <= 2 => (3, 1),
+            _ => (count, rounds),
+        };
         let mut printed = BTreeSet::new();
         for _ in 0..rounds {
             // All find nothing there.

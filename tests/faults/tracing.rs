@@ -48,37 +48,28 @@ fn name_of(line: &str) -> Option<&str> {
     name.chars().all(plain).then_some(name)
 }
 
-/// How many calls the busiest thread makes: `strace` counts for each on its own.
-pub fn most_of_a_thread(lines: &[String]) -> usize {
-    let thread = |line: &String| {
-        name_of(line)
-            .and(line.split_once(' '))
-            .map(|(thread, _)| thread.to_owned())
-    };
-    let counts = counted(lines.iter().filter_map(thread));
-    counts.into_values().max().unwrap_or(0)
+/// Each call of a log: its name, and which of its thread's calls of that name it is. `strace` counts in the same way.
+pub fn calls(lines: &[String]) -> Vec<(String, usize)> {
+    let mut counts = BTreeMap::<(&str, &str), usize>::new();
+    let mut calls = Vec::new();
+    for line in lines {
+        if let (Some((thread, _)), Some(name)) = (line.split_once(' '), name_of(line)) {
+            let count = counts.entry((thread, name)).or_default();
+            *count += 1;
+            calls.push((name.to_owned(), *count));
+        }
+    }
+    calls
 }
 
-/// The same for each call by itself.
+/// How often the thread that makes a call most often makes it.
 pub fn most_by_call(lines: &[String]) -> BTreeMap<String, usize> {
-    let named = |line: &String| {
-        let (thread, _) = line.split_once(' ')?;
-        Some((name_of(line)?.to_owned(), thread.to_owned()))
-    };
     let mut most = BTreeMap::new();
-    for ((name, _), count) in counted(lines.iter().filter_map(named)) {
+    for (name, count) in calls(lines) {
         let known: &mut usize = most.entry(name).or_default();
         *known = count.max(*known);
     }
     most
-}
-
-fn counted<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
-    let mut counts = BTreeMap::new();
-    for key in keys {
-        *counts.entry(key).or_default() += 1;
-    }
-    counts
 }
 
 /// The calls in whose place a fault was put.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::random::Random;
 use crate::scene::{Scene, Version, content, layout, unreferenced, whole};
 use crate::support::run;
 
@@ -132,6 +133,15 @@ pub fn works(scene: &Scene) -> Vec<Work> {
 }
 
 fn nothing(_: &Scene) {}
+
+/// So many of them, chosen at random; where not all are wanted none of those that take seconds (xz).
+pub fn some(scene: &Scene, count: usize, random: &mut Random) -> Vec<Work> {
+    let mut all = works(scene);
+    if count < all.len() {
+        all.retain(|work| !work.name.ends_with(".deb"));
+    }
+    random.some(count, all)
+}
 
 /// What the tag of the registry stands for; all of it is there.
 fn pushed(scene: &Scene) -> Option<String> {

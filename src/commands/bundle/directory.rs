@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::Error;
 use crate::files::{self, Lock};
+use crate::interrupted::uninterrupted;
 use crate::project::bundle::{APP, BUILT, DEPENDENCIES, MARK, REQUIREMENTS, RUN};
 use crate::secrets::{Secrets, Watch};
 use crate::tree::{Entry, Kind, Tree};
@@ -35,7 +36,7 @@ pub(super) fn check(directory: &Path) -> Result<(), Error> {
     }
     let known = [RUN, APP, DEPENDENCIES, REQUIREMENTS, BUILT];
     let mut is_empty = true;
-    for entry in fs_err::read_dir(directory).map_err(fault)? {
+    for entry in crate::files::read_dir(directory).map_err(fault)? {
         let name = entry.map_err(fault)?.file_name();
         is_empty = false;
         // What a thin bundle's first start leaves behind if it is killed.
@@ -85,7 +86,7 @@ pub(super) fn write(tree: &Tree, output: &Path, mtime: u64, secrets: &Secrets) -
     files.write(tree, beside.directory.path())?;
     // All at once: syncing each file of thousands would take minutes.
     let sync = || Ok(rustix::fs::syncfs(&beside.handle)?);
-    files::uninterrupted(sync).map_err(fault)?;
+    uninterrupted(sync).map_err(fault)?;
     check(&output)?;
     beside.put(&output).map_err(fault)?;
     files::sync_directory(parent).map_err(fault)
@@ -154,7 +155,7 @@ impl Beside {
 
     /// The same on file systems that cannot exchange (NFS, some FUSE): the place is empty for an instant.
     fn put_by_steps(self, output: &Path) -> io::Result<()> {
-        let rename = |from: &Path, to: &Path| files::uninterrupted(|| fs_err::rename(from, to));
+        let rename = |from: &Path, to: &Path| uninterrupted(|| fs_err::rename(from, to));
         let place = self.directory.path().to_owned();
         if !output.exists() {
             rename(&place, output)?;
@@ -177,7 +178,7 @@ impl Beside {
 
 /// Removes what was being written when another pyoci was killed.
 fn remove_leftovers(parent: &Path, prefix: &OsString) -> io::Result<()> {
-    for entry in fs_err::read_dir(parent)? {
+    for entry in crate::files::read_dir(parent)? {
         let entry = entry?;
         let name = entry.file_name();
         if !name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
@@ -251,7 +252,7 @@ impl Files<'_> {
             .open(place)
             .map_err(fault)?;
         loop {
-            let n = files::uninterrupted(|| reader.read(&mut self.buffer)).map_err(fault)?;
+            let n = uninterrupted(|| reader.read(&mut self.buffer)).map_err(fault)?;
             if n == 0 {
                 break;
             }

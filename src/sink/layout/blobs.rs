@@ -8,7 +8,8 @@ use super::super::Error;
 use super::super::file::{persist, temporary_in};
 use super::blob_path;
 use crate::blob::Blob;
-use crate::files::{sync_directory, uninterrupted};
+use crate::files::sync_directory;
+use crate::interrupted::uninterrupted;
 use crate::parallel;
 
 /// How many blobs are written at once.

@@ -16,7 +16,7 @@ use crate::image::media_type::{is_index, is_manifest};
 
 pub(super) fn remove_leftovers(layout: &Path) -> io::Result<()> {
     let mut directories = vec![layout.to_owned()];
-    match fs_err::read_dir(layout.join("blobs")) {
+    match crate::files::read_dir(layout.join("blobs")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         entries => {
             for entry in entries? {
@@ -25,7 +25,7 @@ pub(super) fn remove_leftovers(layout: &Path) -> io::Result<()> {
         }
     }
     for directory in directories.iter().filter(|d| d.is_dir()) {
-        for entry in fs_err::read_dir(directory)? {
+        for entry in crate::files::read_dir(directory)? {
             let entry = entry?;
             if entry
                 .file_name()
@@ -68,9 +68,9 @@ pub(super) fn remove_unreferenced(layout: &Path) -> Result<(), Error> {
         path: layout.to_owned(),
         source,
     };
-    for algorithm in fs_err::read_dir(layout.join("blobs")).map_err(fault)? {
+    for algorithm in crate::files::read_dir(layout.join("blobs")).map_err(fault)? {
         let algorithm = algorithm.map_err(fault)?;
-        for entry in fs_err::read_dir(algorithm.path()).map_err(fault)? {
+        for entry in crate::files::read_dir(algorithm.path()).map_err(fault)? {
             let entry = entry.map_err(fault)?;
             let name = format!(
                 "{}:{}",

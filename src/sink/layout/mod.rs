@@ -89,7 +89,7 @@ pub fn check(directory: &Path) -> Result<(), Error> {
                 source,
             };
             let mut is_empty = true;
-            for entry in fs_err::read_dir(directory).map_err(fault)? {
+            for entry in crate::files::read_dir(directory).map_err(fault)? {
                 let name = entry.map_err(fault)?.file_name();
                 // A mount point of its own has lost+found.
                 let ours = name == "lost+found" || name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes());
