@@ -17,6 +17,7 @@ mod deb_packages;
 mod destinations;
 mod examples;
 mod explain;
+mod faults;
 mod floors;
 mod foreign_builds;
 mod foreign_locks;

@@ -56,7 +56,7 @@ pub enum Command {
         #[command(subcommand)]
         command: BaseCommand,
     },
-    /// Show, prune or empty the cache
+    /// Show, check, prune or empty the cache
     Cache {
         /// What to do with the cache.
         #[command(subcommand)]
@@ -81,6 +81,12 @@ pub enum CacheCommand {
         /// Keep what was used within so many days
         #[arg(long, value_name = "DAYS", default_value_t = 30)]
         days: u64,
+    },
+    /// Read every entry and remove what is damaged; exit code 1 if anything was
+    Verify {
+        /// Tell what is damaged, and leave it
+        #[arg(long)]
+        keep: bool,
     },
     /// Remove everything
     Clean,

@@ -336,6 +336,9 @@ pub enum Error {
         /// Where it was looked for, redacted.
         places: Vec<String>,
     },
+    /// Nobody is there to fetch anything.
+    #[error("cannot fetch the packages")]
+    Threads(#[source] io::Error),
     /// The cache cannot be used.
     #[error(transparent)]
     Store(#[from] crate::store::Error),

@@ -18,6 +18,7 @@ use super::index::Question;
 use super::indexes::Indexes;
 use super::{Artifact, Error, FetchedWheel, Location, Request, Selected, Source, Tools, hashed};
 use crate::blob::RandomFile;
+use crate::parallel;
 use crate::python::{PackageName, Target, WheelFilename};
 use crate::store::Kind;
 use crate::timings::{Branch, Note};
@@ -107,9 +108,9 @@ pub fn fetch_while<T, E: From<Error>>(
         CONNECTIONS
     };
     std::thread::scope(|scope| {
-        for _ in 0..connections {
-            scope.spawn(|| arriving.connection());
-        }
+        // Should this thread panic, the others end too: the scope waits for them.
+        let _guard = FailOnPanic(&arriving);
+        parallel::start(scope, connections, || arriving.connection()).map_err(Error::Threads)?;
         let fetched = fetch_each(&rest, target, request, tools).map_err(E::from);
         let result = fetched.and_then(|fetched| {
             let _ = arriving.rest.set(fetched);
