@@ -152,7 +152,7 @@ impl Store {
             progress.done(
                 "Waiting",
                 format!("for the pruning of the cache {}", root.display()),
-            )
+            );
         };
         files::lock(&lock, Lock::Shared, waiting).map_err(|source| Error::Directory {
             path: root.to_owned(),

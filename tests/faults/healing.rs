@@ -104,9 +104,9 @@ impl<'s> Patient<'s> {
                 let found = self.damaged(random.below(2) == 0);
                 assert!(found.is_empty() || found == [entry.clone()], "{what}: {found:?}");
                 if found.is_empty() {
-                    tally.healed += 1
+                    tally.healed += 1;
                 } else {
-                    tally.not_read += 1
+                    tally.not_read += 1;
                 }
             }
             Some(1) if offline => {

@@ -48,15 +48,12 @@ impl Known {
             return Kill::AtExit;
         }
         let mut at = |limit: usize| n * limit / of + random.below(limit / of + 1);
-        match n % 4 {
-            3 => {
-                let micros = at(usize::try_from(self.time.as_micros()).unwrap());
-                Kill::After(Duration::from_micros(micros as u64))
-            }
-            _ => {
-                let (name, number) = &self.calls[at(self.calls.len() - 1)];
-                Kill::Call(name.clone(), *number)
-            }
+        if n % 4 == 3 {
+            let micros = at(usize::try_from(self.time.as_micros()).unwrap());
+            Kill::After(Duration::from_micros(micros as u64))
+        } else {
+            let (name, number) = &self.calls[at(self.calls.len() - 1)];
+            Kill::Call(name.clone(), *number)
         }
     }
 }
@@ -142,7 +139,7 @@ fn killed_often(scene: &Scene, work: &Work, count: usize, random: &mut Random, t
         // What is drawn too late is drawn again.
         n += usize::from(killed);
         tally.kills += usize::from(killed);
-        if after == *expected {
+        if after.as_ref() == expected {
             tally.new += usize::from(killed);
         } else {
             assert!(killed && after == before, "{what}: {after:?}");
@@ -153,7 +150,7 @@ fn killed_often(scene: &Scene, work: &Work, count: usize, random: &mut Random, t
             }) += 1;
         }
         let start = Instant::now();
-        assert_eq!(work.succeeds(scene), *expected, "{what}");
+        assert_eq!(work.succeeds(scene).as_ref(), expected, "{what}");
         assert!(start.elapsed() < Duration::from_secs(20), "{what}");
     }
     println!("{}: {} calls, {:?}", work.name, known.calls.len(), known.time);
@@ -167,7 +164,7 @@ fn killed_prunes(scene: &Scene, count: usize, random: &mut Random, tally: &mut T
     let expected = outcomes.of(Version::B);
     let fill = || {
         let _ = fs_err::remove_dir_all(scene.sandbox.path("image"));
-        assert_eq!(build.succeeds(scene), *expected);
+        assert_eq!(build.succeeds(scene).as_ref(), expected);
     };
     let known = Known::of(scene, &arguments, fill);
     let mut n = 0;
@@ -179,7 +176,7 @@ fn killed_prunes(scene: &Scene, count: usize, random: &mut Random, tally: &mut T
         fill();
         let how = known.nth(n, count, random);
         n += usize::from(kill(scene, &arguments, &how));
-        assert_eq!((build.state)(scene), *expected);
+        assert_eq!((build.state)(scene).as_ref(), expected);
     }
     tally.prunes += n;
     tally.kills += n;

@@ -29,7 +29,7 @@ fn a_thread_that_cannot_be_had_is_missed_by_nobody_or_an_error_says_so() {
             scene.assert_clean(&what);
             if done.status == Some(0) {
                 fewer += usize::from(!injected(&lines).is_empty());
-                assert_eq!(state, *expected, "{what}");
+                assert_eq!(state.as_ref(), expected, "{what}");
             } else {
                 errors += 1;
                 assert_eq!(done.status, Some(1), "{what}");
