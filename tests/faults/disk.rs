@@ -99,6 +99,9 @@ fn faults_of(scene: &Scene, work: &Work) -> Vec<Fault> {
     let (done, lines) = Traced::new(scene, &work.arguments(), &names.join(","), None).run();
     done.succeeded();
     let calls = most_by_call(&lines);
+    if work.cold && work.name.starts_with("build") {
+        assert!(calls.contains_key("pwrite64"), "a wheel is written as it arrives");
+    }
     let mut faults = Vec::new();
     for (call, errors, counts) in FAULTS {
         for number in 1..=calls.get(call).copied().unwrap_or_default() {
