@@ -42,6 +42,13 @@ impl Known {
         }
     }
 
+    /// Learns that a command was faster than a kill.
+    fn missed(&mut self, kill: &Kill) {
+        if let Kill::After(time) = kill {
+            self.time = *time * 3 / 4;
+        }
+    }
+
     /// The n-th of so many kills, spread over the run; the last is at its end.
     fn nth(&self, n: usize, of: usize, random: &mut Random) -> Kill {
         if n + 1 == of {
@@ -115,7 +122,7 @@ fn a_command_that_is_killed_leaves_the_old_or_the_new_and_the_next_succeeds() {
 fn killed_often(scene: &Scene, work: &Work, count: usize, random: &mut Random, tally: &mut Tally) {
     let outcomes = work.outcomes(scene);
     let mut version = Version::B;
-    let known = Known::of(scene, &work.arguments(), || {
+    let mut known = Known::of(scene, &work.arguments(), || {
         version = version.other();
         work.set(scene, version);
     });
@@ -139,6 +146,9 @@ fn killed_often(scene: &Scene, work: &Work, count: usize, random: &mut Random, t
         // What is drawn too late is drawn again.
         n += usize::from(killed);
         tally.kills += usize::from(killed);
+        if !killed {
+            known.missed(&how);
+        }
         if after.as_ref() == expected {
             tally.new += usize::from(killed);
         } else {
@@ -166,7 +176,7 @@ fn killed_prunes(scene: &Scene, count: usize, random: &mut Random, tally: &mut T
         let _ = fs_err::remove_dir_all(scene.sandbox.path("image"));
         assert_eq!(build.succeeds(scene).as_ref(), expected);
     };
-    let known = Known::of(scene, &arguments, fill);
+    let mut known = Known::of(scene, &arguments, fill);
     let mut n = 0;
     for attempt in 0.. {
         assert!(attempt < 20 * count, "cache prune is never killed");
@@ -175,7 +185,11 @@ fn killed_prunes(scene: &Scene, count: usize, random: &mut Random, tally: &mut T
         }
         fill();
         let how = known.nth(n, count, random);
-        n += usize::from(kill(scene, &arguments, &how));
+        if kill(scene, &arguments, &how) {
+            n += 1;
+        } else {
+            known.missed(&how);
+        }
         assert_eq!((build.state)(scene).as_ref(), expected);
     }
     tally.prunes += n;
