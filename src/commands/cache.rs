@@ -38,9 +38,10 @@ pub fn verify(
     progress: &Progress,
 ) -> anyhow::Result<(String, Result<(), Error>)> {
     // A cache that is not there has nothing that could be damaged, and is not made for this.
-    let verified = match root.exists() {
-        true => Store::open_telling(root, progress)?.verify(threads, !keep)?,
-        false => Verified::default(),
+    let verified = if root.exists() {
+        Store::open_telling(root, progress)?.verify(threads, !keep)?
+    } else {
+        Verified::default()
     };
     let mut text = String::new();
     for damaged in &verified.damaged {

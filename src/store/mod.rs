@@ -163,7 +163,7 @@ impl Store {
             progress.done(
                 "Waiting",
                 format!("for the pruning of the cache {}", root.display()),
-            )
+            );
         };
         files::lock(&lock, Lock::Shared, waiting).map_err(|source| Error::Directory {
             path: root.to_owned(),
@@ -341,5 +341,28 @@ mod tests {
         assert!(matches!(error, Error::Mismatch { .. }));
         assert_eq!(store.find(Kind::Wheel, &expected).unwrap(), None);
         assert_eq!(fs_err::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_credential_is_not_kept_however_it_is_written_and_that_is_what_is_said() {
+        let (_directory, store) = store();
+        let secrets = Secrets::default();
+        secrets.hold("the password of h", Some("me"), "correct-horse");
+        let store = store.guarded_by(&secrets);
+        let bytes = b"a page that says correct-horse";
+        let is_leak = |error: Error| matches!(&error, Error::Leak(leak) if leak.to_string().contains("the password of h"));
+        assert!(is_leak(
+            store.add(Kind::Download, None, &mut &bytes[..]).unwrap_err()
+        ));
+        assert!(is_leak(store.remember(&Digest::of(b"key"), bytes).unwrap_err()));
+        // In any order, as wheels arrive.
+        let mut entry = store
+            .new_entry(Kind::Wheel)
+            .unwrap()
+            .sized(bytes.len() as u64)
+            .unwrap();
+        let writer = entry.writer().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&writer, bytes, 0).unwrap();
+        assert!(is_leak(entry.take_in(bytes.len() as u64).unwrap_err()));
     }
 }

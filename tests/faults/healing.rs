@@ -39,6 +39,16 @@ impl<'s> Patient<'s> {
         run(&mut command)
     }
 
+    /// Takes away what would keep a build from reading wheels: the image, and what is known of layers.
+    fn forget(&self, but: &Path) {
+        let _ = fs_err::remove_dir_all(self.image());
+        for entry in self.entries() {
+            if entry.components().any(|c| c.as_os_str() == "memos") && entry != but {
+                fs_err::remove_file(entry).unwrap();
+            }
+        }
+    }
+
     fn image(&self) -> PathBuf {
         self.sandbox.path("image")
     }
@@ -82,12 +92,7 @@ impl<'s> Patient<'s> {
         }
         if removed > 1 {
             // So that bases and wheels are read.
-            let memos = entries
-                .iter()
-                .filter(|path| path.components().any(|c| c.as_os_str() == "memos"));
-            memos
-                .filter(|memo| *memo != entry)
-                .for_each(|memo| fs_err::remove_file(memo).unwrap());
+            self.forget(entry);
         }
         let before = layout(&self.image());
         let offline = random.below(2) == 0;
@@ -104,9 +109,9 @@ impl<'s> Patient<'s> {
                 let found = self.damaged(random.below(2) == 0);
                 assert!(found.is_empty() || found == [entry.clone()], "{what}: {found:?}");
                 if found.is_empty() {
-                    tally.healed += 1
+                    tally.healed += 1;
                 } else {
-                    tally.not_read += 1
+                    tally.not_read += 1;
                 }
             }
             Some(1) if offline => {
@@ -137,10 +142,44 @@ fn damage(path: &Path, random: &mut Random) -> String {
     what
 }
 
+/// A scene whose index is no part of this machine, as far as `--offline` knows.
+fn scene_with_a_far_index() -> Scene {
+    let scene = Scene::new();
+    let lock = fs_err::read_to_string(scene.sandbox.path("app/pylock.toml")).unwrap();
+    let far = lock.replace("http://127.0.0.1:", "http://0.0.0.0:");
+    assert_ne!(lock, far);
+    scene.sandbox.write("app/pylock.toml", &far);
+    scene
+}
+
+#[test]
+fn offline_a_damaged_wheel_is_an_error_that_names_it_and_online_it_is_fetched_again() {
+    let mut random = Random::new();
+    let scene = scene_with_a_far_index();
+    let patient = Patient::new(&scene.sandbox, scene.build("image"));
+    let wheels = |patient: &Patient| {
+        let mut entries = patient.entries();
+        entries.retain(|entry| entry.components().any(|c| c.as_os_str() == "wheels"));
+        entries
+    };
+    for wheel in wheels(&patient) {
+        let what = damage(&wheel, &mut random);
+        patient.forget(&wheel);
+        let failed = patient.build(true).failed_with(1);
+        let said = failed.stderr.contains("offline: http://0.0.0.0:") && failed.stderr.contains("1.0");
+        assert!(said, "{what}\n{}", failed.stderr);
+        assert_eq!(layout(&patient.image()), None);
+        assert_eq!(patient.build(false).succeeded().stdout, patient.digest, "{what}");
+        patient.forget(&wheel);
+        assert_eq!(patient.build(true).succeeded().stdout, patient.digest, "{what}");
+    }
+    assert_eq!(wheels(&patient).len(), 3);
+}
+
 #[test]
 fn a_damaged_entry_never_gives_a_wrong_image() {
     let mut random = Random::new();
-    let scene = Scene::new();
+    let scene = scene_with_a_far_index();
     let patient = Patient::new(&scene.sandbox, scene.build("image"));
     let mut tally = Tally::default();
     for _ in 0..amount("PYOCI_HEALS", 30) {

@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     reason = "a failure of the harness is a failure of the test"
 )]
+#![allow(clippy::print_stdout, reason = "what was drawn, and how much of it, is told")]
 
 mod disk;
 mod healing;

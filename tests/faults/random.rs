@@ -4,7 +4,7 @@
     reason = "the tests decide what they try by clock and environment"
 )]
 
-/// A generator (SplitMix64).
+/// A generator (`SplitMix64`).
 pub struct Random(u64);
 
 impl Random {

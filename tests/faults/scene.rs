@@ -1,6 +1,7 @@
 //! A project in two versions, its base in a registry and its wheels on an index, both in this process.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,7 +50,10 @@ impl Scene {
         let text = |seed: u32| {
             // The first is large enough to be read while it arrives.
             let noise = noise(seed, if seed == 1 { 300_000 } else { 60_000 });
-            noise.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            noise.iter().fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
         };
         let wheels: Vec<PathBuf> = ["one", "two", "three"]
             .iter()

@@ -22,9 +22,15 @@ pub struct Work {
 
 /// All of them; the one with a mount point only for root, in a directory that [`Mount`] holds.
 pub fn works(scene: &Scene) -> Vec<Work> {
+    let mut works = layouts(scene);
+    works.extend(files(scene));
+    works.extend(pushes(scene));
+    works
+}
+
+fn layouts(scene: &Scene) -> Vec<Work> {
     let image = |scene: &Scene| layout(&scene.sandbox.path("image"));
     let clear_image: fn(&Scene) = |scene| remove(&scene.sandbox.path("image"));
-    let bundle = |output: &str| ["bundle", "app", "-o", output].map(str::to_owned).to_vec();
     vec![
         Work {
             name: "build -o image",
@@ -71,6 +77,12 @@ pub fn works(scene: &Scene) -> Vec<Work> {
                 }
             },
         },
+    ]
+}
+
+fn files(scene: &Scene) -> Vec<Work> {
+    let bundle = |output: &str| ["bundle", "app", "-o", output].map(str::to_owned).to_vec();
+    vec![
         Work {
             name: "build -o oci-archive:image.tar",
             arguments: scene.build("oci-archive:image.tar"),
@@ -103,15 +115,21 @@ pub fn works(scene: &Scene) -> Vec<Work> {
             state: |scene| content(&scene.sandbox.path("out.deb")),
             clear: |scene| remove(&scene.sandbox.path("out.deb")),
         },
+    ]
+}
+
+fn pushes(scene: &Scene) -> Vec<Work> {
+    let clear: fn(&Scene) = |scene| {
+        *scene.registry.content().repository("a/b") = crate::support::Repository::default();
+    };
+    vec![
         Work {
             name: "build --push",
             arguments: scene.build(&format!("docker://{}", scene.registry.reference("a/b:1"))),
             cold: false,
             before: nothing,
             state: pushed,
-            clear: |scene| {
-                *scene.registry.content().repository("a/b") = crate::support::Repository::default();
-            },
+            clear,
         },
         Work {
             name: "push oci:ready:1",
@@ -125,9 +143,7 @@ pub fn works(scene: &Scene) -> Vec<Work> {
                 scene.run(&arguments).succeeded();
             },
             state: pushed,
-            clear: |scene| {
-                *scene.registry.content().repository("a/b") = crate::support::Repository::default();
-            },
+            clear,
         },
     ]
 }
@@ -138,7 +154,7 @@ fn nothing(_: &Scene) {}
 pub fn some(scene: &Scene, count: usize, random: &mut Random) -> Vec<Work> {
     let mut all = works(scene);
     if count < all.len() {
-        all.retain(|work| !work.name.ends_with(".deb"));
+        all.retain(|work| !work.name.contains("deb"));
     }
     random.some(count, all)
 }
@@ -213,8 +229,8 @@ impl Work {
 pub struct Outcomes([Option<String>; 2]);
 
 impl Outcomes {
-    pub fn of(&self, version: Version) -> &Option<String> {
-        &self.0[usize::from(version == Version::B)]
+    pub fn of(&self, version: Version) -> Option<&String> {
+        self.0[usize::from(version == Version::B)].as_ref()
     }
 }
 

@@ -45,18 +45,22 @@ pub(super) fn check(directory: &Path) -> Result<(), Error> {
             return Err(other(format!("it has {}", name.display())));
         }
     }
-    if !is_empty && !is_marked(&directory.join(RUN)) {
+    if !is_empty && !is_marked(&directory.join(RUN)).map_err(fault)? {
         return Err(other("it has no `run` that pyoci made".to_owned()));
     }
     Ok(())
 }
 
 /// Whether a file is the `run` of a bundle.
-fn is_marked(run: &Path) -> bool {
+fn is_marked(run: &Path) -> io::Result<bool> {
+    use io::ErrorKind::{IsADirectory, NotFound};
     let mut start = Vec::new();
-    let read = fs_err::File::open(run).and_then(|file| file.take(256).read_to_end(&mut start));
+    match fs_err::File::open(run).and_then(|file| file.take(256).read_to_end(&mut start)) {
+        Err(error) if matches!(error.kind(), NotFound | IsADirectory) => return Ok(false),
+        read => read?,
+    };
     let text = String::from_utf8_lossy(&start);
-    read.is_ok() && text.lines().nth(1).is_some_and(|line| line.starts_with(MARK))
+    Ok(text.lines().nth(1).is_some_and(|line| line.starts_with(MARK)))
 }
 
 /// The directory that something is in.
@@ -135,13 +139,20 @@ impl Beside {
                 }
             }
             match self.rename(output, RenameFlags::EXCHANGE) {
-                Ok(()) => return self.directory.close(),
+                Ok(()) => return self.remove(),
                 // Somebody has removed it meanwhile.
                 Err(Errno::NOENT) if !output.exists() => {}
                 Err(Errno::INVAL | Errno::NOSYS) => return self.put_by_steps(output),
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Removes what was there before. Once more where it fails: what was wanting for a moment may be there now. The next
+    /// pyoci removes what stays.
+    fn remove(self) -> io::Result<()> {
+        let place = self.directory.keep();
+        fs_err::remove_dir_all(&place).or_else(|_| fs_err::remove_dir_all(&place))
     }
 
     fn rename(&self, output: &Path, flags: RenameFlags) -> Result<(), Errno> {
