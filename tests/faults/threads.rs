@@ -2,18 +2,11 @@
 
 use std::process::Command;
 
-<<<<<<< HEAD
 use super::random::{Random, few};
 use super::scene::{Scene, Version};
 use super::tracing::{Traced, injected};
 use super::works::some;
-=======
-use crate::random::{Random, few};
-use crate::scene::{Scene, Version};
 use crate::support::run;
-use crate::tracing::{Traced, injected};
-use crate::works::some;
->>>>>>> faults
 
 const CALLS: &str = "clone,clone3";
 
