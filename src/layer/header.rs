@@ -142,7 +142,7 @@ fn split_name(name: &str) -> Option<(&[u8], &[u8])> {
     let at = name.len() - 101 + name[name.len() - 101..name.len() - 1].find('/')?;
     (1..=155)
         .contains(&at)
-        .then(|| (name[..at].as_bytes(), name[at + 1..].as_bytes()))
+        .then(|| (&name.as_bytes()[..at], &name.as_bytes()[at + 1..]))
 }
 
 /// What the old fields show of a text that an extended header gives in full.

@@ -38,7 +38,9 @@ pub(super) fn compress_both(states: &mut [State; 2], blocks: &[Block]) {
         // SAFETY: the processor has what the function is compiled for.
         return unsafe { x86::compress_both(states, blocks) };
     }
-    states.iter_mut().for_each(|state| compress(state, blocks));
+    for state in states {
+        compress(state, blocks);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -117,8 +119,11 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "sha,sse4.1")]
     fn split(state: State) -> Halves {
-        let [a, b, c, d, e, f, g, h] = state.map(u32::cast_signed);
-        [_mm_set_epi32(a, b, e, f), _mm_set_epi32(c, d, g, h)]
+        let words = |at: [usize; 4]| {
+            let [one, two, three, four] = at.map(|at| state[at].cast_signed());
+            _mm_set_epi32(one, two, three, four)
+        };
+        [words([0, 1, 4, 5]), words([2, 3, 6, 7])]
     }
 
     #[inline]
@@ -132,8 +137,9 @@ mod x86 {
                 _mm_extract_epi32(half, 0),
             ]
         };
-        let ([a, b, e, f], [c, d, g, h]) = (words(abef), words(cdgh));
-        [a, b, c, d, e, f, g, h].map(i32::cast_unsigned)
+        let (one, two) = (words(abef), words(cdgh));
+        let state = [one[0], one[1], two[0], two[1], one[2], one[3], two[2], two[3]];
+        state.map(i32::cast_unsigned)
     }
 }
 

@@ -98,6 +98,7 @@ pub(super) struct Stretch<'q, 't, J> {
     queue: &'q Queue<Output<'t>, J>,
     spare: &'q Spare<'t>,
     encoder: Encoder,
+    packed: Vec<u8>,
     chunk: Chunk<'t>,
     /// Where in the chunk's tar the bytes begin that are still to be compressed.
     raw: usize,
@@ -112,6 +113,7 @@ impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
             queue,
             spare,
             encoder,
+            packed: Vec::new(),
             chunk,
             raw: 0,
         }
@@ -150,9 +152,7 @@ impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
 
     /// Ends a fragment: compresses what is left of it.
     pub fn end_fragment(&mut self) -> Result<(), Stop> {
-        let Chunk { tar, blob, .. } = &mut self.chunk;
-        self.encoder.push(&tar.bytes()[self.raw..], true, blob)?;
-        self.raw = tar.len();
+        self.encode(true)?;
         self.hand_on_if_full()
     }
 
@@ -164,7 +164,9 @@ impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
         fill: impl FnOnce(&mut [u8], &mut Vec<u8>) -> io::Result<(usize, R)>,
     ) -> Result<R, Stop> {
         let Chunk { tar, blob, .. } = &mut self.chunk;
-        let most = usize::try_from(most).unwrap_or(CHUNK).min(CHUNK);
+        // Not much more than a chunk, and not so little that it takes many steps.
+        let room = (CHUNK - tar.len().min(CHUNK)).max(CHUNK / 4);
+        let most = usize::try_from(most).unwrap_or(room).min(room);
         let result = append_with(tar, most, |room| fill(room, blob))?;
         self.raw = tar.len();
         Ok(result)
@@ -213,10 +215,20 @@ impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
         if self.room() > 0 {
             return Ok(());
         }
-        let Chunk { tar, blob, .. } = &mut self.chunk;
-        self.encoder.push(&tar.bytes()[self.raw..], false, blob)?;
-        self.raw = tar.len();
+        self.encode(false)?;
         self.hand_on()
+    }
+
+    /// Compresses what is still to be; with `end` the fragment ends with it. By way of `packed`: the encoder wants much more
+    /// room than it fills, and chunks are many.
+    fn encode(&mut self, end: bool) -> io::Result<()> {
+        let Chunk { tar, blob, .. } = &mut self.chunk;
+        self.packed.clear();
+        self.encoder
+            .push(&tar.bytes()[self.raw..], end, &mut self.packed)?;
+        blob.extend_from_slice(&self.packed);
+        self.raw = tar.len();
+        Ok(())
     }
 }
 

@@ -150,7 +150,7 @@ impl Making<'_> {
         let open_all = || parallel::map(&part.packages, build.layers.threads, open);
         let wheels = build.timings.step("open wheels", "", open_all)?;
         let wheels: Vec<Wheel> = wheels.into_iter().flatten().collect();
-        let names: Vec<String> = wheels.iter().map(|wheel| wheel.filename().to_string()).collect();
+        let file_names: Vec<String> = wheels.iter().map(|wheel| wheel.filename().to_string()).collect();
         // The layer's pipeline checks every file against RECORD and knows no wheels: find the one to name.
         let named = |error: anyhow::Error| {
             match arriving.settle() {
@@ -166,7 +166,7 @@ impl Making<'_> {
         let install = || build.install(wheels, &self.base.target, runtime::DEPENDENCIES);
         let installed = build.timings.step("install", "", install)?;
         let files = several
-            .then(|| listing(&installed, &names))
+            .then(|| listing(&installed, &file_names))
             .transpose()
             .map_err(named)?;
         let (excluded, owners) = (installed.excluded, installed.owners);
@@ -199,7 +199,7 @@ impl Making<'_> {
         let facts = Facts {
             excluded,
             objects: objects.into_iter().map(object).collect(),
-            wheels: names,
+            wheels: file_names,
             files,
         };
         let note = serde_json::to_vec(&facts).unwrap_or_default();
