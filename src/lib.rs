@@ -9,7 +9,7 @@
 //! | 2 | [`tree`]: sorted paths to entries |
 //! | 3 | [`python`]: packaging metadata; then [`layer`]: tree to blob, [`native`]: what its shared objects need; [`wheel`]: wheel file to tree |
 //! | 4 | [`image`]: base and layers to image, pure |
-//! | 5 | [`http`], [`store`], [`registry`], then [`tools`], then [`source`], [`debian`], [`lock`], [`bytecode`] |
+//! | 5 | [`http`] [`files`](mod@files), [`store`], [`registry`], then [`tools`], then [`source`], [`debian`], [`lock`], [`bytecode`] |
 //! | 6 | [`base`], [`sink`], [`project`] |
 //! | 7 | [`commands`] |
 //! | 8 | [`cli`] |
@@ -22,8 +22,10 @@ pub mod commands;
 pub mod debian;
 pub mod digest;
 pub mod environment;
+pub mod files;
 pub mod http;
 pub mod image;
+pub mod interrupted;
 pub mod layer;
 pub mod lock;
 pub mod native;

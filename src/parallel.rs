@@ -1,8 +1,46 @@
 //! Work on several items at once, with results in the order of the items.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+
+/// The system gives no thread.
+#[derive(Debug, thiserror::Error)]
+#[error("the system gives no thread to work with: {0}")]
+pub struct NoThread(io::Error);
+
+impl NoThread {
+    /// An error that holds it.
+    pub fn error(error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), Self(error))
+    }
+
+    /// What the user can do.
+    pub fn hint(&self) -> Option<String> {
+        let hint = "end other programs, or raise the limit: `ulimit -u`, or the number of processes that the container may have";
+        Some(hint.to_owned())
+    }
+}
+
+/// Starts threads that share the same work. Where the system gives fewer than are asked for, those do all of it; where it
+/// gives none, the error holds [`NoThread`].
+pub fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    threads: usize,
+    work: impl FnOnce() -> T + Clone + Send + 'scope,
+) -> io::Result<Vec<ScopedJoinHandle<'scope, T>>> {
+    let mut started = Vec::new();
+    for _ in 0..threads {
+        match Builder::new().spawn_scoped(scope, work.clone()) {
+            Ok(thread) => started.push(thread),
+            Err(error) if started.is_empty() => return Err(NoThread::error(error)),
+            Err(_) => break,
+        }
+    }
+    Ok(started)
+}
 
 /// Does the work of every item, on the calling thread and on up to `threads - 1` others.
 ///
@@ -28,9 +66,8 @@ pub fn map<T: Sync, R: Send, E: Send>(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(items.len()) {
-            scope.spawn(run);
-        }
+        // Without any others this one does all of it.
+        let _ = start(scope, threads.min(items.len()).saturating_sub(1), run);
         run();
     });
     let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -67,5 +104,15 @@ mod tests {
             });
             assert_eq!(result, Err(3));
         }
+    }
+
+    #[test]
+    fn a_panic_of_one_thread_ends_all() {
+        let items: Vec<u64> = (0..50).collect();
+        let work = |n: &u64| {
+            assert_ne!(*n, 10);
+            Ok::<_, ()>(())
+        };
+        assert!(std::panic::catch_unwind(|| map(&items, 4, work)).is_err());
     }
 }

@@ -1,14 +1,10 @@
 //! `oci-archive:` and `docker-archive:`: what others wrote is read, what is written others read, what is wrong is told.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::process::Command;
 
+use crate::support::tarball::{self, Member, Pieces, file, gzip, manifest, tar};
+use crate::support::{Podman, Run, Sandbox, assert_layout_is_valid, contents, layout, run, small_base};
 use serde_json::{Value, json};
-use support::tarball::{self, Member, Pieces, file, gzip, manifest, tar};
-use support::{Podman, Run, Sandbox, assert_layout_is_valid, contents, layout, run, small_base};
 
 /// A sandbox with the layout `base` and what it consists of.
 fn bench() -> (Sandbox, Pieces) {

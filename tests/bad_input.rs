@@ -1,13 +1,11 @@
 //! Bad input, each with its message, and an earlier image that stays as it was. Offline, on a base that only looks like one.
 
-mod support;
-
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use support::{Run, Sandbox, contents, lock, run, small_base, wheel};
+use crate::support::{self, Run, Sandbox, contents, lock, run, small_base, wheel};
 
 /// A sandbox with a base, a sound project `good`, and its image at `image`.
 struct Bench {
@@ -84,7 +82,8 @@ fn wrong_flags_are_usage_errors() {
         ("-t", "a b", "`a b` is not a valid tag"),
         ("--entrypoint", "a \"b", "a quote is not closed"),
         ("--entrypoint", "", "the command is empty"),
-        ("--env", "NAME", "expected KEY=VALUE"),
+        ("--env", "NAME", "expected NAME=VALUE"),
+        ("--env", "A B=1", "`A B` is not the name of a variable"),
         ("--label", "=x", "expected KEY=VALUE"),
         ("--port", "0", "`0` is not a port"),
         ("--user", "bob", "`bob` is not UID or UID:GID, in numbers"),

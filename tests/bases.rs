@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod mirror;
-
+use crate::mirror;
 use std::path::Path;
 use std::time::SystemTime;
 
-use mirror::{Mirror, deb, key};
+use crate::mirror::{Mirror, deb, key};
 use pyoci::base::{self, Options};
 use pyoci::debian::{DEFAULT_MIRROR, Keyring, Mirrors, Reuse};
 use pyoci::environment::Environment;

@@ -1,11 +1,7 @@
 //! `--base oci:DIR:TAG`: what the base's config says stays, what is found in its files decides.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
+use crate::support::{Built, Podman, Sandbox, assert_layout_is_valid, change, layout, python_to_usr_local};
 use serde_json::{Value, json};
-use support::{Built, Podman, Sandbox, assert_layout_is_valid, change, layout, python_to_usr_local};
 
 /// The config of a built image.
 fn config(image: &Built) -> Value {

@@ -5,15 +5,13 @@
     reason = "what the test itself cannot do is a failure of the test"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::{Run, Sandbox, is_root, run};
+use crate::support::{self, Run, Sandbox, is_root, run};
 
 /// Says all that it is given.
 const ECHO: &str =
@@ -336,6 +334,19 @@ fn run_is_plain_posix_shell() {
             .args(["--shell", "sh"])
             .arg(out.join("run")))
         .succeeded();
+    }
+}
+
+#[test]
+fn the_name_of_a_variable_that_a_shell_would_run_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("echo/main.py", ECHO);
+    for name in ["A}$(touch$IFS/tmp/x)", "A;reboot", "A.B", "1A", "A-B"] {
+        let order = ["bundle", "echo", "-o", "out", "--env", &format!("{name}=1")];
+        let failed = sandbox.run(&order).failed_with(1);
+        let message = format!("error: a bundle cannot set the variable `{name}`\nhint: ");
+        assert!(failed.stderr.contains(&message), "{}", failed.stderr);
+        assert!(!sandbox.path("out").exists());
     }
 }
 

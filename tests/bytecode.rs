@@ -6,12 +6,10 @@
     reason = "a test that panics has failed; the host's python3 is on its PATH"
 )]
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use support::{Podman, Sandbox, contents, lock, run, small_base, wheel};
+use crate::support::{Podman, Sandbox, contents, lock, run, small_base, wheel};
 
 #[test]
 #[ignore = "needs the network and what tests/setup.sh installs"]

@@ -1,8 +1,6 @@
 //! What a running container does: user, read-only root, PYTHONPATH, arguments, stopping, .pth files, children.
 
-mod support;
-
-use support::{Built, Podman, Sandbox};
+use crate::support::{Built, Podman, Sandbox};
 
 /// A project whose program tells about itself, or runs the code that it is given.
 fn build(sandbox: &Sandbox, requirements: &str, program: &str, options: &[&str]) -> Built {

@@ -1,20 +1,15 @@
 //! `pyoci bundle -o NAME.deb`: installed, upgraded, removed and purged in a Debian system of its own; read by dpkg's own
 //! tools, apt, lintian and systemd.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
+use crate::support::{self, Run, Sandbox, run};
 use serde_json::Value;
-use support::{Run, Sandbox, run};
 
 /// Debian with `python3` and apt, made once and kept; its Python is 3.11.
 const SUITE: &str = "bookworm";
 const PYTHON: [&str; 2] = ["--python", "3.11"];
-static MAKING: Mutex<()> = Mutex::new(());
 
 /// A Debian system in a directory.
 struct System {
@@ -32,7 +27,9 @@ impl System {
         );
         let archive = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{SUITE}-python3.tar"));
         {
-            let _making = MAKING.lock();
+            // Also between processes: some runners give each test its own.
+            let making = fs_err::File::create(archive.with_extension("lock")).unwrap();
+            making.file().lock().unwrap();
             if !archive.exists() {
                 let beside = archive.with_extension("new.tar");
                 run(Command::new("mmdebstrap")

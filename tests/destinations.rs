@@ -1,11 +1,7 @@
 //! Several destinations in one build, `--load`, and the files that tell what was built.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
+use crate::support::{self, Podman, Registry, Sandbox, assert_layout_is_valid, layout, run};
 use serde_json::Value;
-use support::{Podman, Registry, Sandbox, assert_layout_is_valid, layout, run};
 
 #[test]
 #[ignore = "needs the network and what tests/setup.sh installs"]

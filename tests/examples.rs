@@ -1,10 +1,10 @@
 //! Each example is built, read by skopeo and umoci, sent to a registry, and run by podman.
 
-mod support;
-
 use std::process::Command;
 
-use support::{Built, Podman, Registry, Sandbox, assert_layout_is_valid, free_port, request, run, wait_for};
+use crate::support::{
+    Built, Podman, Registry, Sandbox, assert_layout_is_valid, free_port, request, run, wait_for,
+};
 
 /// Builds an example; what every image must stand is checked here, what it does is checked by the caller.
 fn build(sandbox: &Sandbox, name: &str) -> Built {

@@ -1,9 +1,7 @@
 //! `pyoci explain` tells what a build would do and builds nothing; `pyoci init` writes it down.
 
-mod support;
-
+use crate::support::Sandbox;
 use serde_json::Value;
-use support::Sandbox;
 
 #[allow(clippy::unwrap_used, reason = "a test")]
 fn explained(sandbox: &Sandbox, arguments: &[&str]) -> Value {

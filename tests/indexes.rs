@@ -1,14 +1,10 @@
 //! Where packages are looked for: orders, forms of pages, links, TLS, credentials; against servers on loopback.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, free_port, run, small_base, wheel};
 use pyoci::digest::Digest;
-use support::{IndexHabits, PackageIndex, Run, Sandbox, contents, free_port, run, small_base, wheel};
 
 /// A project whose Pipfile.lock has a name and hashes, and no URL.
 struct Scene {

@@ -1,13 +1,9 @@
 //! `layers`: the dependencies in several layers, each found again by what is in it.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{Podman, Sandbox, assert_layout_is_valid, lock, run, small_base, wheel};
 use serde_json::Value;
-use support::{Podman, Sandbox, assert_layout_is_valid, lock, run, small_base, wheel};
 
 type Files = &'static [(&'static str, &'static str)];
 

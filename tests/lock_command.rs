@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod mirror;
-mod support;
-
+use crate::mirror;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use mirror::{Mirror, deb, key};
+use crate::mirror::{Mirror, deb, key};
+use crate::support::{self, Registry, Sandbox, run, small_base, wheel};
 use pyoci::base::{self, LockedBase, LockedContent, LockedPackages};
 use pyoci::debian::{Keyring, Mirrors, PackageList, Reuse};
 use pyoci::digest::Digest;
@@ -19,7 +18,6 @@ use pyoci::progress::Progress;
 use pyoci::registry;
 use pyoci::store::Store;
 use pyoci::tools::Tools;
-use support::{Registry, Sandbox, run, small_base, wheel};
 
 /// A project with a lock of another tool: two wheels beside it.
 fn project(sandbox: &Sandbox) {

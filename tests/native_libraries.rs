@@ -1,11 +1,7 @@
 //! Native libraries that wheels need: found, named, and added from Debian.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
+use crate::support::{self, Podman, Sandbox, assert_layout_is_valid, layout, run};
 use serde_json::Value;
-use support::{Podman, Sandbox, assert_layout_is_valid, layout, run};
 
 #[test]
 #[ignore = "needs the network and what tests/setup.sh installs"]

@@ -1,11 +1,9 @@
 //! Several platforms: one index, each image with the wheels of its own CPU.
 
-mod support;
-
 use std::process::Command;
 
+use crate::support::{Registry, Sandbox, assert_layout_is_valid, layout, run};
 use serde_json::{Value, json};
-use support::{Registry, Sandbox, assert_layout_is_valid, layout, run};
 
 /// `e_machine` of x86-64 and `AArch64` (ELF gABI).
 const MACHINES: [(&str, u16); 2] = [("amd64", 62), ("arm64", 183)];

@@ -1,13 +1,9 @@
 //! Projects as their tools lay them out: built untouched, and started.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
-use support::{IndexHabits, PackageIndex, Podman, Sandbox, run, small_base, wheel};
+use crate::support::{self, IndexHabits, PackageIndex, Podman, Sandbox, run, small_base, wheel};
 
 const SETUP: &str = "from setuptools import setup\n\
     setup(name='old-school', version='2.0', py_modules=['old'], install_requires=['six==1.17.0'],\n\

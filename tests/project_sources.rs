@@ -1,13 +1,9 @@
 //! Requirements that come of no index: directories, repositories, URLs; and what a directory next door changes.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
-use support::{Podman, Sandbox, layout, lock, run, small_base, wheel};
+use crate::support::{self, Podman, Sandbox, layout, lock, run, small_base, wheel};
 
 const SMALL: [&str; 5] = ["--base", "oci:base:base", "--offline", "-o", "image"];
 

@@ -1,7 +1,5 @@
 //! Projects become app trees: what is in `/app`, and what Python then sees of the project.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 use std::path::Path;
 use std::process::Command;
 

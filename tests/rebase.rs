@@ -1,11 +1,7 @@
 //! `pyoci rebase`: the dependencies and the app of an image, on another base, as they are.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
+use crate::support::{self, Built, Podman, Sandbox, assert_layout_is_valid, layout};
 use serde_json::Value;
-use support::{Built, Podman, Sandbox, assert_layout_is_valid, layout};
 
 /// The manifest and the config of a built image.
 fn documents(image: &Built) -> (Value, Value) {

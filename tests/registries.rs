@@ -4,14 +4,13 @@
     reason = "a failure of the harness is a failure of the test"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::support::{Guard, Registry, run};
 use pyoci::blob::{Blob, Descriptor};
 use pyoci::environment::Environment;
 use pyoci::image::{Closure, to_oci};
@@ -21,7 +20,6 @@ use pyoci::registry::{self, Client, Credential, RegistryBlob, Settings, Upload};
 use pyoci::sink;
 use pyoci::source::{self, Keep, RegistrySource};
 use pyoci::store::Store;
-use support::{Guard, Registry, run};
 
 #[track_caller]
 fn skopeo(arguments: &[&str]) -> String {

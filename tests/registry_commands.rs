@@ -5,16 +5,14 @@
     reason = "a failure of the harness is a failure of the test"
 )]
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use serde_json::{Value, json};
-use support::{
-    Built, Guard, Podman, Registry, Run, Sandbox, change, contents, layout, python_to_usr_local, run,
+use crate::support::{
+    self, Built, Guard, Podman, Registry, Run, Sandbox, change, contents, layout, python_to_usr_local, run,
     small_base,
 };
+use serde_json::{Value, json};
 
 /// base64 of `me:s3cret`
 const PAIR: &str = "bWU6czNjcmV0";

@@ -1,11 +1,9 @@
 //! One digest, whatever the machine: directory, umask, time zone, locale, user, threads, cache, times, order of files.
 
-mod support;
-
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
-use support::{Sandbox, contents, lock, run, small_base, wheel};
+use crate::support::{Sandbox, contents, lock, run, small_base, wheel};
 
 /// Files of the project, in the order in which one of the copies makes them.
 const FILES: [(&str, &str); 4] = [

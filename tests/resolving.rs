@@ -628,7 +628,7 @@ fn name_of(selected: &Selected) -> &str {
     }
 }
 
-// What follows needs the network and a Python on this machine: `cargo test --test resolving -- --ignored`.
+// What follows needs the network and a Python on this machine: `cargo test resolving:: -- --ignored`.
 
 /// The user's own environment with a store of the test.
 fn online(variables: &[(&str, &str)]) -> Sandbox {

@@ -1,10 +1,6 @@
 //! Scripts that say what they need in their header (PEP 723).
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
-use support::{Podman, Sandbox, layout, lock, small_base, wheel};
+use crate::support::{Podman, Sandbox, layout, lock, small_base, wheel};
 
 const SMALL: [&str; 5] = ["--base", "oci:base:base", "--offline", "-o", "image"];
 

@@ -1,16 +1,12 @@
 //! No credential that a build held is in a byte of what it leaves: image, cache, logs, reports, errors.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::PathBuf;
 
+use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, run, small_base, wheel};
 use base64::Engine as _;
 use pyoci::digest::Digest;
-use support::{IndexHabits, PackageIndex, Run, Sandbox, contents, run, small_base, wheel};
 
 const USER: &str = "dep/loyer";
 const PASSWORD: &str = "Xy7+s3cr3t/w0rd";

@@ -1,12 +1,8 @@
 //! `--base-blobs=reference`: a layout without what the base's registry has, and where it can go from there.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::path::Path;
 
-use support::{Registry, Sandbox, assert_layout_is_valid, layout};
+use crate::support::{Registry, Sandbox, assert_layout_is_valid, layout};
 
 fn blobs(layout: &Path) -> usize {
     fs_err::read_dir(layout.join("blobs/sha256")).unwrap().count()

@@ -1,10 +1,6 @@
 //! `--cache`: what one machine has built, another takes from a registry.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
-use support::{Registry, Run, Sandbox, assert_layout_is_valid, run};
+use crate::support::{Registry, Run, Sandbox, assert_layout_is_valid, run};
 
 /// Variables under which no package index can be reached.
 const NO_INDEX: [(&str, &str); 4] = [

@@ -1,10 +1,8 @@
 //! How projects start that do not say it: frameworks, dashboards and Procfiles, each on the port that it is given.
 
-mod support;
-
 use std::time::Duration;
 
-use support::{Podman, Sandbox, free_port, wait_for};
+use crate::support::{Podman, Sandbox, free_port, wait_for};
 
 /// Builds a project of `main.py` and requirements, starts it on a port of the test's choice; what `GET /` answers, and
 /// how long it took to stop.

@@ -1,11 +1,7 @@
 //! `--timings` and the steps of `--format json`: what they say, and that no image knows of them.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
+use crate::support::{IndexHabits, PackageIndex, Sandbox, lock, run, small_base, wheel};
 use serde_json::Value;
-use support::{IndexHabits, PackageIndex, Sandbox, lock, run, small_base, wheel};
 
 /// A project that is locked to wheels of an index, and a base.
 fn scene() -> (Sandbox, PackageIndex) {

@@ -2,13 +2,10 @@
 //!
 //! `tests/uv_locks/make.py` made those in `tests/uv_locks`; by hand (`tests/uv_locks.sh`) it makes large ones too.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::support::{Sandbox, small_base, wheel};
 use pyoci::digest::Digest;
 use pyoci::environment::Environment;
 use pyoci::http::Client;
@@ -19,7 +16,6 @@ use pyoci::python::{Libc, Target};
 use pyoci::registry;
 use pyoci::store::Store;
 use pyoci::tools::Tools;
-use support::{Sandbox, small_base, wheel};
 
 /// One `uv export`.
 #[derive(serde::Deserialize)]

@@ -7,4 +7,4 @@ here=$(cd "$(dirname "$0")" && pwd)/uv_locks
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 "$here/make.py" "${1:-uv}" "$work" large
-PYOCI_UV_LOCKS=$work cargo test --test uv_locks what_is_taken
+PYOCI_UV_LOCKS=$work cargo test --test capabilities uv_locks::what_is_taken

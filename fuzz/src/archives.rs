@@ -32,7 +32,7 @@ pub fn wheel(data: &[u8]) {
         exclude: &globset::GlobSet::empty(),
         requested: &BTreeSet::new(),
     };
-    let Ok(installed) = install_all(&[wheel.clone(), wheel], &options) else {
+    let Ok(installed) = install_all(vec![wheel.clone(), wheel], &options) else {
         return;
     };
     let Ok(carried) = diff_id(&installed.tree) else {

@@ -52,7 +52,7 @@ pub fn docker_archive(data: &[u8]) {
         let path = directory.path().join("image.tar");
         scene::write(&path, &bytes);
         let store = Store::open(&directory.path().join("store")).expect("a store");
-        archive_kind(&path);
+        let _ = archive_kind(&path);
         let place = LayoutReference::at(&path);
         if let Ok(source) = DockerArchiveSource::open(&place, &store) {
             look_at(&source);

@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, Builder};
 
 use super::Error;
 use super::compiler::{Compiler, Input};
 use super::maker::Ready;
 use super::source::{SOURCE_LIMIT, Source};
 use crate::layer::Deflater;
+use crate::parallel::{self, NoThread};
 use crate::store::Packed;
 use crate::tree::Method;
 
@@ -32,9 +33,8 @@ pub(super) fn make(sources: &[&Source], ready: &Ready, threads: usize) -> Result
     };
     let results = thread::scope(|scope| {
         let compilers = threads.min(worth).min(sources.len());
-        let compilers: Vec<_> = (0..compilers)
-            .map(|_| scope.spawn(|| work.with_a_compiler(ready)))
-            .collect();
+        let compilers = parallel::start(scope, compilers, || work.with_a_compiler(ready));
+        let compilers = compilers.map_err(Error::Compiler)?;
         let joined = compilers.into_iter().map(|thread| {
             let died = |_| Err(Error::Compiler(io::Error::other("a worker ended early")));
             thread.join().unwrap_or_else(died)
@@ -63,7 +63,8 @@ impl Work<'_> {
         let (compiler, input) = Compiler::start(ready).map_err(Error::Compiler)?;
         thread::scope(|scope| {
             let (sent, sources) = sync_channel(AHEAD);
-            let feeder = scope.spawn(move || self.feed(input, &sent));
+            let feeder = Builder::new().spawn_scoped(scope, move || self.feed(input, &sent));
+            let feeder = feeder.map_err(|error| Error::Compiler(NoThread::error(error)))?;
             let answers = self.receive(compiler, &sources);
             // Where one has failed nobody takes up more.
             if answers.is_err() {

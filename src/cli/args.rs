@@ -56,7 +56,7 @@ pub enum Command {
         #[command(subcommand)]
         command: BaseCommand,
     },
-    /// Show, prune or empty the cache
+    /// Show, check, prune or empty the cache
     Cache {
         /// What to do with the cache.
         #[command(subcommand)]
@@ -81,6 +81,12 @@ pub enum CacheCommand {
         /// Keep what was used within so many days
         #[arg(long, value_name = "DAYS", default_value_t = 30)]
         days: u64,
+    },
+    /// Read every entry and remove what is damaged; exit code 1 if anything was
+    Verify {
+        /// Tell what is damaged, and leave it
+        #[arg(long)]
+        keep: bool,
     },
     /// Remove everything
     Clean,
@@ -225,7 +231,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "PATH", help_heading = "Image")]
     pub writable: Vec<String>,
     /// Environment variable of the image; can be repeated
-    #[arg(short, long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
+    #[arg(short, long, value_name = "K=V", value_parser = settings::variable, help_heading = "Image")]
     pub env: Vec<(String, String)>,
     /// Label of the image; can be repeated
     #[arg(long, value_name = "K=V", value_parser = pair, help_heading = "Image")]
@@ -425,7 +431,7 @@ fn tag(text: &str) -> Result<String, crate::reference::ReferenceError> {
     crate::reference::check_tag(text).map(|()| text.to_owned())
 }
 
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),

@@ -76,7 +76,7 @@ pub struct BundleArgs {
     #[arg(long, value_name = "DIR", value_parser = settings::directory, help_heading = "Start")]
     pub pythonpath: Vec<String>,
     /// Environment variable, where it is not set when the bundle starts; can be repeated
-    #[arg(short, long, value_name = "K=V", value_parser = super::args::pair, help_heading = "Start")]
+    #[arg(short, long, value_name = "K=V", value_parser = settings::variable, help_heading = "Start")]
     pub env: Vec<(String, String)>,
     /// Name of the package and of its command [default: the project's]
     #[arg(long, value_name = "NAME", help_heading = "Debian package")]

@@ -99,7 +99,7 @@ fn run(cli: &Cli, environment: &Environment) -> anyhow::Result<()> {
         Command::Base {
             command: BaseCommand::List,
         } => print(&commands::base::list()?),
-        Command::Cache { command } => cache(command, environment),
+        Command::Cache { command } => cache(cli, command, environment),
     }
 }
 
@@ -305,20 +305,27 @@ fn answer(format: Format, lines: &[String], json: &serde_json::Value) -> anyhow:
     }
 }
 
-fn cache(command: &CacheCommand, environment: &Environment) -> anyhow::Result<()> {
+fn cache(cli: &Cli, command: &CacheCommand, environment: &Environment) -> anyhow::Result<()> {
+    let progress = display::progress(&cli.output, environment);
     let root = commands::cache::directory(environment)?;
     match command {
         CacheCommand::Dir => print(&format!("{}\n", root.display())),
         CacheCommand::Prune { days } => {
             let age = Duration::from_secs(days.saturating_mul(24 * 60 * 60));
             let cutoff = environment.now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-            print(&commands::cache::prune(&root, cutoff)?)
+            print(&commands::cache::prune(&root, cutoff, &progress)?)
         }
         // Files touched while this runs are newer than the start of the command.
         CacheCommand::Clean => print(&commands::cache::prune(
             &root,
             environment.now + Duration::from_hours(24),
+            &progress,
         )?),
+        CacheCommand::Verify { keep } => {
+            let (text, result) = commands::cache::verify(&root, threads(), *keep, &progress)?;
+            print(&text)?;
+            Ok(result?)
+        }
     }
 }
 

@@ -99,12 +99,14 @@ fn hint(link: &(dyn StdError + 'static)) -> Option<String> {
     }
     ask!(
         crate::base::Error,
+        crate::bytecode::Error,
         crate::commands::Error,
         crate::commands::bundle::Error,
         crate::debian::Error,
         crate::http::Error,
         crate::image::Error,
         crate::lock::Error,
+        crate::parallel::NoThread,
         crate::project::Error,
         crate::project::debian::Error,
         crate::registry::Error,

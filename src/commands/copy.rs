@@ -41,7 +41,7 @@ pub struct Report {
 pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> anyhow::Result<Report> {
     let reference = source_reference(&order.source, environment)?;
     let tools = Tools {
-        store: &Store::open(&super::cache::directory(environment)?)?,
+        store: &Store::open_telling(&super::cache::directory(environment)?, progress)?,
         http: &Client::new(environment, order.registries.offline),
         registries: &registry::Client::new(environment, order.registries.clone()),
         environment,

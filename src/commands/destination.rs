@@ -198,6 +198,7 @@ impl Destination {
                 let options = layout::Options {
                     mode: *mode,
                     left_out: left_out.cloned(),
+                    progress: tools.progress.clone(),
                 };
                 let bytes = layout::write(image, directory, &self.names, &options)?;
                 note.bytes(bytes);

@@ -21,6 +21,14 @@ pub enum Error {
     /// There is no directory to keep the cache in.
     #[error("there is no place for the cache: neither XDG_CACHE_HOME nor HOME is set")]
     NoCache,
+    /// Entries of the cache are not what they should be.
+    #[error("{count} {} of the cache {}", if *count == 1 { "entry" } else { "entries" }, if *count == 1 { "was damaged" } else { "were damaged" })]
+    DamagedCache {
+        /// How many.
+        count: usize,
+        /// Whether they are still there.
+        kept: bool,
+    },
     /// The user did not say where the image goes.
     #[error("no output: where should the image go?")]
     NoOutput,
@@ -139,6 +147,10 @@ impl Error {
             Self::Exposed(_) => {
                 Some("the warnings say where: leave the files out, keep them on purpose, or leave --strict out".to_owned())
             }
+            Self::DamagedCache { kept: false, .. } => {
+                Some("they were removed: builds make or fetch them again".to_owned())
+            }
+            Self::DamagedCache { kept: true, .. } => Some("pyoci cache verify removes them".to_owned()),
             Self::NoEngine => Some("write an archive: -o docker-archive:image.tar".to_owned()),
             _ => None,
         }

@@ -38,7 +38,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let mut base: ImageReference = order.base.parse()?;
     base.anchor(&environment.working_directory);
     let reference = copy::source_reference(&order.copy.source, environment)?;
-    let store = Store::open(&super::cache::directory(environment)?)?;
+    let store = Store::open_telling(&super::cache::directory(environment)?, progress)?;
     let http = Client::new(environment, order.copy.registries.offline);
     let registries = registry::Client::new(environment, order.copy.registries.clone());
     let tools = Tools {
@@ -62,15 +62,17 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         threads: order.threads,
         keep: keep(&destinations),
     };
-    let mut images = Vec::new();
-    for platform in source::platforms(source.as_ref())? {
-        images.push(rebased(source.as_ref(), platform, &base, &asked, &tools)?);
-    }
-    let closure = Closure::try_from(&Index::of(images)?)?;
-    let written = destinations.iter().map(|d| d.write(&closure, None, &tools));
-    Ok(copy::Report {
-        written: written.collect::<anyhow::Result<_>>()?,
-        digest: closure.digest().clone(),
+    super::cache::mending(&store, progress, || {
+        let mut images = Vec::new();
+        for platform in source::platforms(source.as_ref())? {
+            images.push(rebased(source.as_ref(), platform, &base, &asked, &tools)?);
+        }
+        let closure = Closure::try_from(&Index::of(images)?)?;
+        let written = destinations.iter().map(|d| d.write(&closure, None, &tools));
+        Ok(copy::Report {
+            written: written.collect::<anyhow::Result<_>>()?,
+            digest: closure.digest().clone(),
+        })
     })
 }
 

@@ -27,6 +27,9 @@ pub enum Error {
         #[source]
         source: store::Error,
     },
+    /// Nobody is there to fetch anything.
+    #[error("cannot fetch the Debian packages")]
+    Threads(#[source] std::io::Error),
     /// The cache cannot be used.
     #[error("the package list could not be remembered")]
     Store(#[from] store::Error),

@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Sender};
 use super::deb::{Deb, Leave};
 use super::list::{ListedPackage, PackageList};
 use super::{Archives, Error, fetch};
+use crate::parallel;
 use crate::paths::TreePath;
 use crate::tree::{Entry, Kind, Tree};
 
@@ -29,7 +30,7 @@ impl Archives<'_> {
         let packages = list.packages();
         let next = AtomicUsize::new(0);
         let branch = self.progress.timings().branch();
-        let fetch = |fetched: &Sender<_>| {
+        let fetch = &|fetched: &Sender<_>| {
             while let Some((at, package)) = take(packages, &next) {
                 let file = branch.detail("download", &package.name, |note| {
                     note.bytes(package.size);
@@ -43,11 +44,9 @@ impl Archives<'_> {
         };
         let (fetched, arrivals) = mpsc::channel();
         let debs = std::thread::scope(|scope| {
-            for _ in 0..THREADS.min(packages.len()) {
-                let fetched = fetched.clone();
-                scope.spawn(move || fetch(&fetched));
-            }
-            drop(fetched);
+            // The last of them that ends closes the channel.
+            let all = move || fetch(&fetched);
+            parallel::start(scope, THREADS.min(packages.len()), all).map_err(Error::Threads)?;
             // One after another, on this thread alone: xz takes up to 64 MB for each, which the allocator would keep for
             // every thread that has done one. A fault drops the receiver, so that nobody begins another package.
             let mut debs = BTreeMap::new();

@@ -11,6 +11,7 @@ use super::header::{BLOCK, padding};
 use super::inflate::invalid;
 use super::raw::{Magic, Raw};
 use crate::blob::RandomFile;
+use crate::interrupted::uninterrupted;
 use crate::paths::TreePath;
 
 /// What a member of a layer is.
@@ -210,7 +211,7 @@ impl<'a> LayerReader<'a> {
         let mut block = Box::new([0; BLOCK]);
         let mut filled = 0;
         while filled < BLOCK {
-            match self.tar.read(&mut block[filled..])? {
+            match uninterrupted(|| self.tar.read(&mut block[filled..]))? {
                 // Some archivers leave the final zero blocks out.
                 0 if filled == 0 => return Ok(None),
                 0 => return Err(cut_off()),

@@ -5,11 +5,12 @@ use std::sync::PoisonError;
 
 use super::inflate::invalid;
 use super::plan::Jobs;
-use super::queue::Queue;
+use super::queue::{Queue, StopOnPanic};
 use super::stretch::{Chunk, Mark, Output, Spare, StoredRange, Sums};
 use super::tar_hasher::TarHasher;
 use super::{Error, Options, Written, header, plan, work};
 use crate::digest::Hasher;
+use crate::parallel;
 use crate::secrets::{Hit, Watch};
 use crate::tree::{Content, Tree};
 
@@ -47,10 +48,11 @@ pub fn write_seen(
     let queue = Queue::new(plan::jobs(tree, options.compression.rules()));
     let spare = Spare::default();
     std::thread::scope(|scope| {
+        // Should this thread panic, the workers end too: the scope waits for them.
+        let _guard = StopOnPanic(&queue);
         let most = plan::count(tree).clamp(1, MOST_THREADS);
-        for _ in 0..options.threads.clamp(1, most) {
-            scope.spawn(|| work::run(&queue, &spare, *options));
-        }
+        let work = || work::run(&queue, &spare, *options);
+        parallel::start(scope, options.threads.clamp(1, most), work).map_err(Error::Encode)?;
         let result = Writer::new(options, watch, out, see).and_then(|writer| writer.write(&queue, &spare));
         let result = result.map_err(|stop| match stop {
             Ended::Failed(error) => error,
@@ -220,5 +222,40 @@ impl<'o, 't> Writer<'o, 't> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::layer::Compression;
+    use crate::paths::TreePath;
+    use crate::tree::Entry;
+
+    /// Several times as many bytes as may wait for the writer.
+    fn large() -> Tree {
+        let mut tree = Tree::new();
+        for number in 0..24 {
+            let path = TreePath::new(&format!("file{number}")).unwrap();
+            let content = Content::bytes(vec![number; 2 << 20]);
+            tree.insert(path, Entry::file(content, false)).unwrap();
+        }
+        tree
+    }
+
+    #[test]
+    fn workers_whose_writer_panics_end_too() {
+        let options = Options {
+            mtime: 0,
+            compression: Compression::default(),
+            threads: 2,
+        };
+        let tree = large();
+        let mut see = |_: &[u8]| panic!("the writer's own");
+        let mut out = io::sink();
+        let write = || write_seen(&tree, &options, None, &mut out, &mut see);
+        assert!(catch_unwind(AssertUnwindSafe(write)).is_err());
     }
 }

@@ -276,7 +276,7 @@ fn read_fault(path: &Path, source: std::io::Error) -> Error {
 }
 
 fn only_wheel(directory: &Path) -> Option<(PathBuf, WheelFilename)> {
-    let entries = fs_err::read_dir(directory).ok()?;
+    let entries = crate::files::read_dir(directory).ok()?;
     let mut wheels = entries.filter_map(|entry| {
         let entry = entry.ok()?;
         let name = entry.file_name().to_str()?.parse().ok()?;

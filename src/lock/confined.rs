@@ -267,7 +267,7 @@ pub(super) fn confine(
 /// Copies a directory with its links as they are.
 fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     fs_err::create_dir_all(to)?;
-    for entry in fs_err::read_dir(from)? {
+    for entry in crate::files::read_dir(from)? {
         let entry = entry?;
         let (path, target, kind) = (entry.path(), to.join(entry.file_name()), entry.file_type()?);
         if kind.is_dir() {

@@ -336,6 +336,9 @@ pub enum Error {
         /// Where it was looked for, redacted.
         places: Vec<String>,
     },
+    /// Nobody is there to fetch anything.
+    #[error("cannot fetch the packages")]
+    Threads(#[source] io::Error),
     /// The cache cannot be used.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
@@ -422,6 +425,9 @@ impl Error {
                 "lock with all dependencies (`pip-compile --generate-hashes`, `uv export`), or leave the hashes out"
             }
             Self::NoHash { .. } => "add the hash of a file that fits the target, or leave the hashes out",
+            Self::SourceArchive { .. } => {
+                "require another version or one that has a wheel: a sound archive of its sources has one meaning for every tool"
+            }
             Self::BuiltForHost { .. } => {
                 "require a version that has a wheel for the target, or build on such a machine"
             }

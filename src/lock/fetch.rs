@@ -1,6 +1,6 @@
 //! Files of selected packages: downloaded in parallel, verified, kept in the store; sources are built.
 
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use super::index::Question;
 use super::indexes::Indexes;
 use super::{Artifact, Error, Location, Request, Selected, Source, Tools, build, hashed};
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::parallel;
 use crate::python::{Target, WheelFilename};
 use crate::store::{Kind, NewEntry};
 use crate::timings::Branch;
@@ -146,9 +147,9 @@ fn download_all(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS.min(order.len()) {
-            scope.spawn(work);
-        }
+        // Without any others this one does all of it.
+        let _ = parallel::start(scope, CONNECTIONS.min(order.len()).saturating_sub(1), work);
+        work();
     });
     let mut results = results.into_inner().unwrap_or_default();
     // Of several errors always the same one is reported, where all of them happen.
@@ -286,7 +287,7 @@ impl Download<'_> {
             if n == 0 {
                 return Ok(());
             }
-            to.write_all(&buffer[..n]).map_err(|e| self.broken(e))?;
+            to.add(&buffer[..n])?;
             done += n as u64;
             if done > limit {
                 // Stop reading what cannot be right any more.

@@ -9,6 +9,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use url::Url;
 
@@ -16,6 +17,7 @@ use super::Error;
 use super::indexes::Indexes;
 use super::simple::{self, File};
 use crate::http;
+use crate::parallel::NoThread;
 
 /// The longest request line or header, in bytes.
 const LINE: u64 = 16 * 1024;
@@ -71,7 +73,7 @@ impl Gateway {
             is_closed: AtomicBool::new(false),
         });
         let own = Arc::clone(&state);
-        std::thread::spawn(move || {
+        let accept = move || {
             for stream in listener.incoming() {
                 if own.is_closed.load(Ordering::Relaxed) {
                     return;
@@ -80,9 +82,12 @@ impl Gateway {
                     continue;
                 };
                 // A client that went away is its own affair.
-                std::thread::spawn(move || own.serve(&stream));
+                // So it is to one that the system gives no thread for: its connection is closed.
+                let _ = thread::Builder::new().spawn(move || own.serve(&stream));
             }
-        });
+        };
+        let accepting = thread::Builder::new().spawn(accept);
+        accepting.map_err(|error| fault(NoThread::error(error)))?;
         Ok(Self { state })
     }
 

@@ -246,7 +246,7 @@ fn directory(path: &Path) -> Result<Vec<File>, Error> {
             problem: problem.to_string(),
         });
     }
-    let entries = match fs_err::read_dir(path) {
+    let entries = match crate::files::read_dir(path) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::read(path, e)),

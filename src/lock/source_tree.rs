@@ -247,7 +247,7 @@ impl Walk<'_> {
 
     fn directory(&mut self, path: &Path, at: &Path, name: PathBuf) -> std::io::Result<()> {
         self.files.insert(name, Found::Directory);
-        for entry in fs_err::read_dir(path)? {
+        for entry in crate::files::read_dir(path)? {
             let entry = entry?;
             let (file_name, is_directory) = (entry.file_name(), entry.file_type()?.is_dir());
             let text = file_name.to_string_lossy();
@@ -322,7 +322,7 @@ fn copy_git(from: &Path, to: &Path) -> std::io::Result<()> {
         return fs_err::write(to, format!("gitdir: {}\n", directory.display()));
     }
     fs_err::create_dir_all(to)?;
-    for entry in fs_err::read_dir(from)? {
+    for entry in crate::files::read_dir(from)? {
         let entry = entry?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type()?;

@@ -144,7 +144,7 @@ fn of_pyenv(minor: &str, environment: &Environment) -> Option<PathBuf> {
         None => Path::new(environment.get("HOME")?).join(".pyenv"),
     };
     let mut found = Vec::new();
-    for entry in fs_err::read_dir(root.join("versions")).ok()? {
+    for entry in crate::files::read_dir(root.join("versions")).ok()? {
         let path = entry.ok()?.path();
         let version: Option<Version> = path.file_name().and_then(|name| name.to_str()?.parse().ok());
         let python = path.join(format!("bin/python{minor}"));

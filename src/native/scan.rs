@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::elf::{self, Elf, Pieces};
+use crate::interrupted::uninterrupted;
 use crate::paths::TreePath;
 use crate::tree::{Content, Entry, Tree};
 
@@ -232,7 +233,7 @@ impl<'t> Capture<'t> {
         let mut reader = self.file.open()?;
         let mut buffer = vec![0; 64 * 1024];
         while self.wanted.iter().any(|range| range.end > self.at) {
-            let n = reader.read(&mut buffer)?;
+            let n = uninterrupted(|| reader.read(&mut buffer))?;
             if n == 0 || !self.take(&buffer[..n]) {
                 break;
             }

@@ -166,7 +166,7 @@ fn own_lock(root: &Path) -> Result<Option<PathBuf>, Error> {
         return Ok(Some(plain));
     }
     let mut named = Vec::new();
-    for entry in fs_err::read_dir(root).map_err(Error::Io)? {
+    for entry in crate::files::read_dir(root).map_err(Error::Io)? {
         let path = entry.map_err(Error::Io)?.path();
         let is_lock = LockFormat::of_name(&path) == Some(LockFormat::Pylock) && path.is_file();
         // That of a script counts where the script does.

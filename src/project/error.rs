@@ -89,6 +89,9 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A variable of `[tool.pyoci] env` or `--env` in a bundle, whose `run` is a shell script.
+    #[error("a bundle cannot set the variable `{}`", .0.escape_debug())]
+    ShellName(String),
     /// Two settings that exclude each other.
     #[error("{0} and {1} exclude each other")]
     Exclusive(&'static str, &'static str),
@@ -224,6 +227,10 @@ impl Error {
             Self::Reserved(_) => Some("rename it: /app/.pyoci is where the entrypoint lives".into()),
             Self::Command { .. } => Some(
                 "give the command as a list of words: entrypoint = [\"python3\", \"-m\", \"app\"]".into(),
+            ),
+            Self::ShellName(_) => Some(
+                "its `run` is a shell script: names of letters, digits and `_` that begin with no digit"
+                    .into(),
             ),
             Self::NeedsShell { .. } => Some(
                 "take a base with a shell (--base recipe:trixie-debug), or say the command: --entrypoint CMD"

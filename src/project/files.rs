@@ -61,7 +61,7 @@ impl Walk<'_> {
         let has_rules = own_rules.is_some();
         self.git.extend(own_rules);
         let mut children = Vec::new();
-        for entry in fs_err::read_dir(path).map_err(Error::Io)? {
+        for entry in crate::files::read_dir(path).map_err(Error::Io)? {
             children.push(entry.map_err(Error::Io)?.path());
         }
         children.sort();
@@ -126,7 +126,7 @@ impl Walk<'_> {
     /// Walks a directory. One that holds nothing but what is left out goes too: git would not have it either.
     fn descend(&mut self, path: &Path, at: &TreePath, left: bool) -> Result<(), Error> {
         let before = self.files.tree.len();
-        let empty = fs_err::read_dir(path).map_err(Error::Io)?.next().is_none();
+        let empty = crate::files::read_dir(path).map_err(Error::Io)?.next().is_none();
         self.directory(path, Some(at), left)?;
         if !empty && self.files.tree.len() == before {
             self.files.tree.remove(at);

@@ -281,10 +281,13 @@ pub(super) fn src_root(root: &Path) -> Option<String> {
     if src.join("__init__.py").exists() {
         return None;
     }
-    let holds_package = fs_err::read_dir(&src).ok()?.filter_map(Result::ok).any(|entry| {
-        let path = entry.path();
-        path.join("__init__.py").is_file() || path.extension().is_some_and(|extension| extension == "py")
-    });
+    let holds_package = crate::files::read_dir(&src)
+        .ok()?
+        .filter_map(Result::ok)
+        .any(|entry| {
+            let path = entry.path();
+            path.join("__init__.py").is_file() || path.extension().is_some_and(|extension| extension == "py")
+        });
     holds_package.then(|| "src".to_owned())
 }
 

@@ -156,7 +156,7 @@ pub(super) fn lock_beside(script: &Path) -> PathBuf {
 
 /// Whether a lock belongs to a script beside it, and not to the directory.
 pub(super) fn is_lock_of_script(lock: &Path) -> Result<bool, Error> {
-    for entry in fs_err::read_dir(lock.parent().unwrap_or(lock)).map_err(Error::Io)? {
+    for entry in crate::files::read_dir(lock.parent().unwrap_or(lock)).map_err(Error::Io)? {
         let path = entry.map_err(Error::Io)?.path();
         let is_python = path.extension().is_some_and(|extension| extension == "py") && path.is_file();
         if is_python && lock_beside(&path) == lock && header(&path)?.is_some() {
@@ -173,7 +173,7 @@ pub(super) fn requirements_of_directory(
     of: fn(&Path, bool) -> Requirements,
 ) -> Result<Requirements, Error> {
     let mut scripts = Vec::new();
-    for entry in fs_err::read_dir(root).map_err(Error::Io)? {
+    for entry in crate::files::read_dir(root).map_err(Error::Io)? {
         let path = entry.map_err(Error::Io)?.path();
         let is_python = path.extension().is_some_and(|extension| extension == "py") && path.is_file();
         if is_python && header(&path)?.is_some() {

@@ -37,7 +37,7 @@ impl Certificates {
             what,
         };
         let list = || -> io::Result<Vec<PathBuf>> {
-            fs_err::read_dir(directory)?
+            crate::files::read_dir(directory)?
                 .map(|entry| Ok(entry?.path()))
                 .collect()
         };

@@ -108,7 +108,7 @@ fn covers(place: &str, name: &str) -> bool {
 }
 
 fn drop_ins(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs_err::read_dir(directory) else {
+    let Ok(entries) = crate::files::read_dir(directory) else {
         return Vec::new();
     };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));

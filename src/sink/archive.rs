@@ -5,9 +5,10 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::file::{persist, sync_directory, temporary_in};
+use super::file::{locked_temporary_in, parent, persist};
 use super::{ArchiveKind, Error};
 use crate::blob::Blob;
+use crate::files::sync_directory;
 use crate::layer::{file_header, file_padding};
 use crate::paths::TreePath;
 use crate::source;
@@ -23,18 +24,20 @@ pub(super) fn check(file: &Path, kind: ArchiveKind) -> Result<(), Error> {
         path: file.to_owned(),
         kind,
     };
+    let fault = |source| Error::Write {
+        path: file.to_owned(),
+        source,
+    };
     match fs_err::metadata(file) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(Error::Write {
-            path: file.to_owned(),
-            source,
-        }),
+        Err(source) => Err(fault(source)),
         Ok(metadata) if !metadata.is_file() => Err(refused()),
         // As `mktemp` leaves it.
         Ok(metadata) if metadata.len() == 0 => Ok(()),
         Ok(_) => match source::archive_kind(file) {
-            Some(found) if found == kind => Ok(()),
-            _ => Err(refused()),
+            Ok(Some(found)) if found == kind => Ok(()),
+            Ok(_) => Err(refused()),
+            Err(source) => Err(fault(source)),
         },
     }
 }
@@ -49,12 +52,9 @@ pub(super) fn write<'b>(
         path: path.to_owned(),
         source,
     };
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent(path);
     fs_err::create_dir_all(parent).map_err(fault)?;
-    let mut tar = BufWriter::with_capacity(256 * 1024, temporary_in(parent).map_err(fault)?);
+    let mut tar = BufWriter::with_capacity(256 * 1024, locked_temporary_in(parent).map_err(fault)?);
     for (name, bytes) in documents {
         document(&mut tar, name, bytes).map_err(fault)?;
     }

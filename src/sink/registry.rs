@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Error;
 use crate::digest::Digest;
 use crate::image::Closure;
+use crate::parallel;
 use crate::progress::Progress;
 use crate::reference::RegistryReference;
 use crate::registry::{self, Client, Upload};
@@ -141,9 +142,8 @@ fn blobs(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..THREADS.min(queue.len()) {
-            scope.spawn(work);
-        }
+        // Without any others this one does all of it.
+        let _ = parallel::start(scope, THREADS.min(queue.len()).saturating_sub(1), work);
         work();
     });
     done.into_inner().unwrap_or_else(PoisonError::into_inner)

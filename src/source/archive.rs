@@ -120,18 +120,29 @@ impl Archive {
     }
 }
 
-/// What kind of archive a file is; `None` if it is none, or is compressed.
-pub fn archive_kind(file: &Path) -> Option<ArchiveKind> {
-    let file = Arc::new(RandomFile::open(file).ok()?);
+/// What kind of archive a file is; `None` if it is none, or is compressed. Fails if the file cannot be read.
+pub fn archive_kind(file: &Path) -> io::Result<Option<ArchiveKind>> {
+    let file = Arc::new(RandomFile::open(file)?);
+    let members = match members(&file) {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            return Ok(None);
+        }
+        members => members?,
+    };
     let archive = Archive {
         place: String::new(),
-        members: members(&file).ok()?,
+        members,
     };
     // Those of Docker 25 and later are layouts too.
     if archive.find("manifest.json").is_some() {
-        return Some(ArchiveKind::Docker);
+        return Ok(Some(ArchiveKind::Docker));
     }
-    archive.find("oci-layout").map(|_| ArchiveKind::Oci)
+    Ok(archive.find("oci-layout").map(|_| ArchiveKind::Oci))
 }
 
 /// How a file is compressed, if it is.

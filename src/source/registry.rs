@@ -10,7 +10,7 @@ use crate::image::media_type::DOCKER_CONFIG;
 use crate::platform::Platform;
 use crate::reference::{RegistryReference, Repository};
 use crate::registry::{Client, RegistryBlob};
-use crate::store::{Kind, Store};
+use crate::store::{self, Kind, Store};
 
 /// An image in a registry.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl RegistrySource {
         let found = self
             .client
             .manifest_by_digest(&self.reference.repository, digest)?;
-        self.keep(&found);
+        self.keep(&found)?;
         Ok(found)
     }
 
@@ -55,10 +55,14 @@ impl RegistrySource {
         Some(Blob::from_bytes(media_type, bytes)).filter(|blob| blob.descriptor.digest == *digest)
     }
 
-    /// What cannot be kept is asked for again.
-    fn keep(&self, document: &Blob) {
-        if let (Some(store), Ok(mut bytes)) = (&self.documents, document.open_verified()) {
-            let _ = store.add(Kind::Blob, Some(&document.descriptor.digest), &mut bytes);
+    /// What the store refuses to keep is asked for again.
+    fn keep(&self, document: &Blob) -> Result<(), Error> {
+        let (Some(store), Ok(mut bytes)) = (&self.documents, document.open_verified()) else {
+            return Ok(());
+        };
+        match store.add(Kind::Blob, Some(&document.descriptor.digest), &mut bytes) {
+            Ok(_) | Err(store::Error::Leak(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -79,7 +83,7 @@ impl Source for RegistrySource {
             (None, tag) => {
                 let tag = tag.as_deref().unwrap_or("latest");
                 let found = self.client.manifest_by_tag(repository, tag)?;
-                self.keep(&found);
+                self.keep(&found)?;
                 found
             }
         };

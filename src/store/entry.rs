@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::writeback::Writeback;
-use super::{Error, Kind, Store, set_mode};
+use super::{Error, Kind, Store, directory, set_mode};
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::files;
 use crate::secrets::Watch;
 
 /// An entry that has been added.
@@ -37,10 +38,7 @@ pub struct NewEntry {
 impl NewEntry {
     pub(super) fn new(store: &Store, kind: Kind) -> Result<Self, Error> {
         let directory = store.root().join("tmp");
-        let file = NamedTempFile::new_in(&directory).map_err(|source| Error::Io {
-            path: directory,
-            source,
-        })?;
+        let file = NamedTempFile::new_in(&directory).map_err(|source| store.unwritten(source))?;
         Ok(Self {
             file,
             store: store.clone(),
@@ -83,13 +81,14 @@ impl NewEntry {
     }
 
     /// Takes in what was written through [`NewEntry::writer`], up to an offset.
-    pub fn take_in(&mut self, end: u64) -> io::Result<()> {
+    pub fn take_in(&mut self, end: u64) -> Result<(), Error> {
         let mut buffer = vec![0; 128 * 1024];
         while self.size < end {
             let n = usize::try_from(end - self.size)
                 .unwrap_or(usize::MAX)
                 .min(buffer.len());
-            self.file.as_file().read_exact_at(&mut buffer[..n], self.size)?;
+            let read = self.file.as_file().read_exact_at(&mut buffer[..n], self.size);
+            read.map_err(|source| self.fault(source))?;
             self.pass(&buffer[..n])?;
         }
         Ok(())
@@ -101,13 +100,18 @@ impl NewEntry {
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(()),
-                Ok(n) => self
-                    .write_all(&buffer[..n])
-                    .map_err(|source| self.fault(source))?,
+                Ok(n) => self.add(&buffer[..n])?,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(Error::Source(e)),
             }
         }
+    }
+
+    /// Writes bytes, all of them.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = self.file.as_file_mut().write_all(bytes);
+        written.map_err(|source| self.fault(source))?;
+        self.pass(bytes)
     }
 
     /// The digest and size of what was written so far; of nothing if it is not hashed.
@@ -127,9 +131,9 @@ impl NewEntry {
             source,
         };
         if let Some(parent) = path.parent() {
-            fs_err::create_dir_all(parent).map_err(fault)?;
+            directory::make_private(parent).map_err(fault)?;
         }
-        self.file.persist(&path).map_err(|e| fault(e.error))?;
+        files::persist(self.file, &path).map_err(fault)?;
         Ok(Added {
             path,
             digest: digest.clone(),
@@ -138,9 +142,9 @@ impl NewEntry {
     }
 
     /// Scans and hashes the next bytes.
-    fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn pass(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if let Some(hit) = self.watch.as_mut().and_then(|watch| watch.push(bytes)) {
-            return Err(io::Error::other(hit.leak("what would be kept in the cache")));
+            return Err(Error::Leak(hit.leak("what would be kept in the cache")));
         }
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
@@ -150,18 +154,14 @@ impl NewEntry {
     }
 
     fn fault(&self, source: io::Error) -> Error {
-        Error::Io {
-            path: self.file.path().to_owned(),
-            source,
-        }
+        self.store.unwritten(source)
     }
 }
 
 impl Write for NewEntry {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // All of it, so that nothing is scanned twice.
-        self.file.write_all(bytes)?;
-        self.pass(bytes)?;
+        // All of it, so that nothing is scanned twice. Whoever writes here knows of other files too: the error names this.
+        self.add(bytes).map_err(io::Error::other)?;
         if let Some(writeback) = &mut self.writeback {
             writeback.wrote(bytes.len());
         }

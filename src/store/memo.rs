@@ -1,12 +1,14 @@
 //! Memos: small notes under a key, such as which layer came of which inputs.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 
 use tempfile::NamedTempFile;
 
+use super::directory::{self, MEMOS};
 use super::{Error, Store, touch};
 use crate::digest::Digest;
+use crate::files;
 
 /// The length of `sha256:` and 64 digits, and the line end.
 const HEADER: usize = 72;
@@ -29,16 +31,17 @@ impl Store {
 
     fn own_memo(&self, key: &Digest) -> Option<Vec<u8>> {
         let path = self.memo_place(key);
-        let bytes = fs_err::read(&path).ok()?;
-        let (header, body) = bytes.split_at_checked(HEADER)?;
-        let digest: Digest = std::str::from_utf8(header).ok()?.trim_end().parse().ok()?;
-        if digest != sealed(key, body) {
-            let _ = fs_err::remove_file(&path);
+        let mut file = fs_err::File::open(&path).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        let Some(body) = body(key, &bytes) else {
+            // Another process may have put a good one there.
+            if files::is_at(file.file(), &path) {
+                let _ = fs_err::remove_file(&path);
+            }
             return None;
-        }
-        if let Ok(file) = fs_err::File::open(&path) {
-            touch(file.file());
-        }
+        };
+        touch(file.file());
         Some(body.to_vec())
     }
 
@@ -54,13 +57,12 @@ impl Store {
         let path = self.memo_place(key);
         let write = || -> io::Result<()> {
             if let Some(parent) = path.parent() {
-                fs_err::create_dir_all(parent)?;
+                directory::make_private(parent)?;
             }
             let mut file = NamedTempFile::new_in(self.root().join("tmp"))?;
-            writeln!(file, "{}", sealed(key, body))?;
-            file.write_all(body)?;
-            file.persist(&path)?;
-            Ok(())
+            // In one piece.
+            file.write_all(&[format!("{}\n", sealed(key, body)).as_bytes(), body].concat())?;
+            files::persist(file, &path).map(drop)
         };
         write().map_err(|source| Error::Io {
             path: path.clone(),
@@ -75,8 +77,20 @@ impl Store {
 
     fn memo_place(&self, key: &Digest) -> PathBuf {
         let (first, rest) = key.hex().split_at(2);
-        self.root().join("memos").join(first).join(rest)
+        self.root().join(MEMOS).join(first).join(rest)
     }
+}
+
+/// What a note under a key says, if it is as it was noted down.
+fn body<'n>(key: &Digest, note: &'n [u8]) -> Option<&'n [u8]> {
+    let (header, body) = note.split_at_checked(HEADER)?;
+    let expected = format!("{}\n", sealed(key, body));
+    (header == expected.as_bytes()).then_some(body)
+}
+
+/// Whether a note under a key is as it was noted down.
+pub(super) fn is_sealed(key: &Digest, note: &[u8]) -> bool {
+    body(key, note).is_some()
 }
 
 /// The digest over key and body: a note that was copied under another key is as bad as a torn one.

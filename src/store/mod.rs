@@ -1,24 +1,31 @@
 //! The store: a content-addressed cache on disk. It is never the truth: every read is verified, a bad entry is dropped.
 
+mod directory;
 mod entry;
 mod layers;
 mod memo;
 mod pack;
+mod prune;
 mod remote;
+mod verify;
 mod writeback;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 pub use entry::{Added, NewEntry};
 pub use pack::Packed;
 pub use remote::Remote;
+pub use verify::{Damaged, Verified};
 
 use crate::digest::Digest;
+use crate::files::{self, Lock};
+use crate::progress::Progress;
 use crate::secrets::{Leak, Secrets};
 
 /// The directory of the cache of the uv that pyoci fetched.
@@ -110,11 +117,20 @@ impl Error {
     /// What the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Directory { source, .. } | Self::Io { source, .. } if is_full(source) => Some(
+                "make room with `pyoci cache prune`, or set XDG_CACHE_HOME to a directory on another disk"
+                    .to_owned(),
+            ),
             Self::Directory { .. } => Some("set XDG_CACHE_HOME to a directory that you can write".to_owned()),
             Self::Shared { path } => Some(format!("chmod go-w {}", path.display())),
             _ => None,
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// The cache directory. Cheap to clone; safe to use from many threads and processes at once.
@@ -124,6 +140,8 @@ pub struct Store {
     /// Held shared while the store is in use, so that pruning waits for builds and never takes what they use.
     _lock: Arc<File>,
     sharing: Arc<remote::Sharing>,
+    /// What was given out although nobody had read it.
+    unverified: Arc<Mutex<BTreeSet<(Kind, Digest)>>>,
     /// What no entry and no note may hold.
     secrets: Secrets,
 }
@@ -131,22 +149,31 @@ pub struct Store {
 impl Store {
     /// Opens the store at a directory, which is made (mode 0700) where it is missing.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        let fault = |source| Error::Directory {
+        Self::open_telling(root, &Progress::silent())
+    }
+
+    /// The same; tells who waits that the cache is being pruned.
+    pub fn open_telling(root: &Path, progress: &Progress) -> Result<Self, Error> {
+        let lock = directory::open(root)?;
+        // Nobody else uses the store: what is in the directory for temporary files was left by killed processes.
+        if directory::has_leftovers(root) && files::try_lock(&lock, Lock::Alone).unwrap_or(false) {
+            directory::remove_leftovers(root);
+        }
+        let waiting = || {
+            progress.done(
+                "Waiting",
+                format!("for the pruning of the cache {}", root.display()),
+            );
+        };
+        files::lock(&lock, Lock::Shared, waiting).map_err(|source| Error::Directory {
             path: root.to_owned(),
             source,
-        };
-        let lock = prepare(root).and_then(|()| open_lock(root)).map_err(fault)?;
-        let metadata = fs_err::metadata(root).map_err(fault)?;
-        if metadata.mode() & 0o022 != 0 {
-            return Err(Error::Shared {
-                path: root.to_owned(),
-            });
-        }
-        lock.lock_shared().map_err(fault)?;
+        })?;
         Ok(Self {
             root: root.to_owned(),
             _lock: Arc::new(lock),
             sharing: Arc::default(),
+            unverified: Arc::default(),
             secrets: Secrets::default(),
         })
     }
@@ -191,17 +218,24 @@ impl Store {
             touch(file.file());
             return Ok(Some(path));
         }
-        self.remove(kind, digest)?;
+        // Another process may have put a good one there.
+        if files::is_at(file.file(), &path) {
+            self.remove(kind, digest)?;
+        }
         Ok(None)
     }
 
-    /// The file of an entry whose size is right; its bytes are not read. Whoever reads them must verify them.
+    /// The file of an entry whose size is right; its bytes are not read. Whoever reads them must verify them, and where that
+    /// fails [`Store::mend`] removes it.
     pub fn find_unverified(&self, kind: Kind, digest: &Digest, size: u64) -> Option<PathBuf> {
         let path = self.place(kind, digest);
         let file = File::options().read(true).open(&path).ok()?;
         let metadata = file.metadata().ok()?;
         (metadata.is_file() && metadata.len() == size).then(|| {
             touch(&file);
+            if let Ok(mut unverified) = self.unverified.lock() {
+                unverified.insert((kind, digest.clone()));
+            }
             path
         })
     }
@@ -218,6 +252,14 @@ impl Store {
                 actual: digest,
             }),
             _ => entry.keep(&digest, size),
+        }
+    }
+
+    /// A fault of writing to the store. The name that the file would have had means nothing to anybody; the disk may be full.
+    pub fn unwritten(&self, source: io::Error) -> Error {
+        Error::Directory {
+            path: self.root.clone(),
+            source,
         }
     }
 
@@ -246,61 +288,6 @@ impl Store {
         let path = self.root.join("tmp");
         tempfile::tempfile_in(&path).map_err(|source| Error::Io { path, source })
     }
-
-    /// Removes every entry that was last used before `cutoff`, and what killed builds left behind. Waits until no
-    /// build uses the store. Gives the number of files removed and their bytes.
-    pub fn prune(root: &Path, cutoff: SystemTime) -> Result<(u64, u64), Error> {
-        let fault = |source| Error::Directory {
-            path: root.to_owned(),
-            source,
-        };
-        if !root.exists() {
-            return Ok((0, 0));
-        }
-        let lock = prepare(root).and_then(|()| open_lock(root)).map_err(fault)?;
-        lock.lock().map_err(fault)?;
-        let mut removed = (0, 0);
-        for kind in Kind::ALL {
-            remove_older(&root.join(kind.directory()), cutoff, &mut removed).map_err(fault)?;
-        }
-        remove_older(&root.join("memos"), cutoff, &mut removed).map_err(fault)?;
-        // uv's own cache hangs together: it goes as a whole.
-        let uv = root.join(UV_CACHE);
-        if newest(&uv).map_err(fault)?.is_some_and(|newest| newest < cutoff) {
-            remove_older(&uv, cutoff, &mut removed).map_err(fault)?;
-            fs_err::remove_dir_all(&uv).map_err(fault)?;
-        }
-        // Nobody else holds the lock, so nobody works in tmp.
-        fs_err::remove_dir_all(root.join("tmp")).map_err(fault)?;
-        fs_err::create_dir(root.join("tmp")).map_err(fault)?;
-        Ok(removed)
-    }
-}
-
-fn prepare(root: &Path) -> io::Result<()> {
-    if !root.join("tmp").is_dir() {
-        if let Some(parent) = root.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(root)?;
-        fs_err::create_dir_all(root.join("tmp"))?;
-        let tag = "Signature: 8a477f597d28d172789f06886806bc55\n# This is a cache of pyoci: https://bford.info/cachedir/\n";
-        fs_err::write(root.join("CACHEDIR.TAG"), tag)?;
-    }
-    Ok(())
-}
-
-fn open_lock(root: &Path) -> io::Result<File> {
-    let options = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .clone();
-    options.open(root.join("lock"))
 }
 
 /// Marks a file as used now; pruning goes by it. A file system that refuses loses only precision.
@@ -312,43 +299,6 @@ fn set_used_now(file: &File) -> io::Result<()> {
     // The time of use is the file system's business; it reaches no output.
     #[allow(clippy::disallowed_methods, reason = "cache bookkeeping; reaches no image")]
     file.set_times(std::fs::FileTimes::new().set_modified(SystemTime::now()))
-}
-
-/// When the last of the files of a directory was written; `None` if there is no file.
-fn newest(directory: &Path) -> io::Result<Option<SystemTime>> {
-    let entries = match fs_err::read_dir(directory) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        entries => entries?,
-    };
-    let mut last = None;
-    for entry in entries {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        last = last.max(if metadata.is_dir() {
-            newest(&entry.path())?
-        } else {
-            Some(metadata.modified()?)
-        });
-    }
-    Ok(last)
-}
-
-fn remove_older(directory: &Path, cutoff: SystemTime, removed: &mut (u64, u64)) -> io::Result<()> {
-    let entries = match fs_err::read_dir(directory) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        if metadata.is_dir() {
-            remove_older(&entry.path(), cutoff, removed)?;
-        } else if metadata.modified()? < cutoff {
-            fs_err::remove_file(entry.path())?;
-            *removed = (removed.0 + 1, removed.1 + metadata.len());
-        }
-    }
-    Ok(())
 }
 
 fn set_mode(file: &File, mode: u32) -> io::Result<()> {
@@ -394,22 +344,25 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_may_write_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        fs_err::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(Store::open(directory.path()), Err(Error::Shared { .. })));
-    }
-
-    #[test]
-    fn pruning_removes_what_was_not_used_since() {
+    fn a_credential_is_not_kept_however_it_is_written_and_that_is_what_is_said() {
         let (_directory, store) = store();
-        let root = store.root().to_owned();
-        store.add(Kind::Wheel, None, &mut &b"wheel"[..]).unwrap();
-        store.remember(&Digest::of(b"key"), b"note").unwrap();
-        drop(store);
-        assert_eq!(Store::prune(&root, SystemTime::UNIX_EPOCH).unwrap(), (0, 0));
-        let later = fs_err::metadata(root.join("tmp")).unwrap().modified().unwrap()
-            + std::time::Duration::from_hours(1);
-        assert_eq!(Store::prune(&root, later).unwrap().0, 2);
+        let secrets = Secrets::default();
+        secrets.hold("the password of h", Some("me"), "correct-horse");
+        let store = store.guarded_by(&secrets);
+        let bytes = b"a page that says correct-horse";
+        let is_leak = |error: Error| matches!(&error, Error::Leak(leak) if leak.to_string().contains("the password of h"));
+        assert!(is_leak(
+            store.add(Kind::Download, None, &mut &bytes[..]).unwrap_err()
+        ));
+        assert!(is_leak(store.remember(&Digest::of(b"key"), bytes).unwrap_err()));
+        // In any order, as wheels arrive.
+        let mut entry = store
+            .new_entry(Kind::Wheel)
+            .unwrap()
+            .sized(bytes.len() as u64)
+            .unwrap();
+        let writer = entry.writer().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&writer, bytes, 0).unwrap();
+        assert!(is_leak(entry.take_in(bytes.len() as u64).unwrap_err()));
     }
 }

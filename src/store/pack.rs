@@ -1,6 +1,5 @@
 //! Packs: files that were made together are one entry, found by the digest of what they were made of.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -56,7 +55,7 @@ impl Store {
     pub fn keep_pack(&self, key: &Digest, files: &[Packed]) -> Result<Vec<(TreePath, Content)>, Error> {
         let mut entry = self.new_entry(Kind::Pack)?.hashed_by(Algorithm::Sha256);
         for file in files {
-            entry.write_all(&file.bytes).map_err(Error::Source)?;
+            entry.add(&file.bytes)?;
         }
         let (digest, size) = entry.digest();
         entry.keep(&digest, size)?;

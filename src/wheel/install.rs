@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::record::{self, Row};
 use super::{Error, MAX_TEXT, Wheel, local, scheme, script, zip};
+use crate::interrupted::uninterrupted;
 use crate::paths::TreePath;
 use crate::python::entry_points::is_interpreter;
 use crate::python::{PackageName, Target};
@@ -158,7 +159,7 @@ fn same(a: &Content, b: &Content) -> io::Result<bool> {
 fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..])? {
+        match uninterrupted(|| reader.read(&mut buffer[filled..]))? {
             0 => break,
             n => filled += n,
         }

@@ -42,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         exclude: &globset::GlobSet::empty(),
         requested: &requested,
     };
+    let count = wheels.len();
     let installed = wheel::install_all(wheels, &options)?;
     let placed = lap();
     let out = io::BufWriter::new(io::stdout().lock());
@@ -50,8 +51,7 @@ fn main() -> anyhow::Result<()> {
         eprintln!("warning: {warning}");
     }
     eprintln!(
-        "{} wheels, {} entries: open {opened:?}, verify {verified:?}, install {placed:?}",
-        wheels.len(),
+        "{count} wheels, {} entries: open {opened:?}, verify {verified:?}, install {placed:?}",
         installed.tree.len(),
     );
     Ok(())

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::cases::{Bench, Member, package, wheel_of, zip};
 use super::policy::setting;
-use super::support::layout;
-use super::support::tarball::{Member as TarMember, file, gzip, header, tar};
-use super::support::{Run, run};
+use crate::support::layout;
+use crate::support::tarball::{Member as TarMember, file, gzip, header, tar};
+use crate::support::{Run, run};
 
 /// What no run may take, in KiB.
 const MEMORY: u64 = 256 << 10;

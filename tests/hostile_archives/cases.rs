@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use pyoci::digest::Digest;
 use serde_json::json;
 
-use super::support::tarball::gzip;
-use super::support::{Sandbox, contents, layout, small_base};
 use super::traced::traced;
+use crate::support::tarball::gzip;
+use crate::support::{Sandbox, contents, layout, small_base};
 
 /// A file of the corpus.
 pub struct Case {
@@ -216,7 +216,7 @@ impl Bench {
 
 /// What a package says whose files are packed so.
 pub fn package(name: &str, data: &[u8]) -> Result<(), String> {
-    let control = super::support::tarball::tar(&[super::support::tarball::file(
+    let control = crate::support::tarball::tar(&[crate::support::tarball::file(
         "./control",
         "Package: a\nVersion: 1\n",
     )]);

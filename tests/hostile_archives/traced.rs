@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::support::{Run, Sandbox, run};
+use crate::support::{Run, Sandbox, run};
 
 /// Every system call that makes, changes, moves or removes a name.
 const CALLS: &str = "trace=open,openat,openat2,creat,mkdir,mkdirat,symlink,symlinkat,link,linkat,rename,renameat,renameat2,\

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::json;
 
-use crate::scene::{Scene, answer, clean_error, each, password, tokens};
+use super::scene::{Scene, answer, clean_error, each, password, tokens};
 use crate::support::{Access, Fault, Habits, IDENTITY, Location, StrictRegistry, TokenAccess, When};
 
 #[test]

@@ -1,6 +1,6 @@
 //! Blobs that are pulled: gone on with where they break off, and never taken for right unless they are.
 
-use crate::scene::{LAYER, Scene, answer, each};
+use super::scene::{LAYER, Scene, answer, each};
 use crate::support::{Fault, Habits, When, run, small_base};
 
 #[test]
@@ -92,7 +92,7 @@ fn answers_to_a_range_are_looked_at() {
                     scene.registry.assert_obeyed();
                 } else {
                     assert!(always, "{}", pulled.stderr);
-                    crate::scene::clean_error(pulled);
+                    super::scene::clean_error(pulled);
                 }
                 assert!(scene.registry.asked("GET", &scene.layer).len() <= 5);
             }
@@ -200,7 +200,7 @@ fn a_base_that_broke_off_or_was_wrong_is_right_the_next_time() {
             let first = run(&mut scene.pyoci(&["build", "app", "--base", &base, "-o", "image.1"]));
             scene.registry.assert_obeyed();
             if wrong {
-                let error = crate::scene::clean_error(first);
+                let error = super::scene::clean_error(first);
                 assert!(error.contains("sha256:"), "{error}");
                 assert!(!scene.sandbox.path("image.1").exists());
             } else {

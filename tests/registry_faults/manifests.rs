@@ -1,6 +1,6 @@
 //! Manifests that are pulled: read whole, never too much, and checked against what names them.
 
-use crate::scene::{Scene, answer, each};
+use super::scene::{Scene, answer, each};
 use crate::support::{Fault, Habits, When};
 
 const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";

@@ -1,6 +1,6 @@
 //! Pushes in pieces, for registries that want them: in order, gone on with where they broke off.
 
-use crate::scene::{Scene, answer, each};
+use super::scene::{Scene, answer, each};
 use crate::support::{Fault, Habits, Location, When};
 
 /// Pieces are of 8 MiB: three of them.
@@ -106,7 +106,7 @@ fn pieces_that_never_get_through_end_after_five_tries() {
             if pushed.status == Some(0) {
                 assert!(*scene.registry.content().repository("a/b") == scene.image);
             } else {
-                crate::scene::clean_error(pushed);
+                super::scene::clean_error(pushed);
             }
             scene.registry.assert_obeyed();
         },

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::scene::{Scene, answer, each, password, tokens};
+use super::scene::{Scene, answer, each, password, tokens};
 use crate::support::{Access, Fault, Habits, TokenAccess, When};
 
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -147,7 +147,7 @@ fn a_spiral_ends() {
         let place = format!("?{n}");
         scene.registry.fault("GET", &path, When::Nth(1), to(&place, 302));
     }
-    let error = crate::scene::clean_error(scene.pull());
+    let error = super::scene::clean_error(scene.pull());
     assert!(error.contains("redirect"), "{error}");
     assert!(scene.registry.asked("GET", &scene.layer).len() <= 11);
 }

@@ -1,6 +1,6 @@
 //! Pushes: blobs all at once, wherever the registry wants them, and what happens when that breaks.
 
-use crate::scene::{LAYER, Scene, answer, clean_error, each, password, tokens};
+use super::scene::{LAYER, Scene, answer, clean_error, each, password, tokens};
 use crate::support::{Fault, Habits, Location, TokenAccess, When, run};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::scene::{Scene, answer, each};
+use super::scene::{Scene, answer, each};
 use crate::support::{Fault, Habits, Response, When};
 
 /// The time that a pull takes of which the first request for the manifest gets an answer.
@@ -138,6 +138,6 @@ fn a_registry_that_nobody_runs_is_told_at_once() {
     let start = Instant::now();
     let reference = format!("127.0.0.1:{}/a:1", crate::support::free_port());
     let pulled = crate::support::run(&mut scene.pyoci(&["pull", &reference, "-o", "out"]));
-    crate::scene::clean_error(pulled);
+    super::scene::clean_error(pulled);
     assert!(start.elapsed() < Duration::from_secs(10));
 }

@@ -112,12 +112,12 @@ fn serve(
         authorization: authorization.clone(),
         range: range.clone(),
     });
-    let parts = asked.iter().filter(|asked| !asked.range.is_empty()).count();
+    let with_range = asked.iter().filter(|asked| !asked.range.is_empty()).count();
     let times = asked.iter().filter(|asked| asked.path == path).count();
     drop(asked);
-    let elsewhere = habits.lies.as_deref().filter(|_| times <= 2);
-    let gives_ranges = habits.ranges && (elsewhere.is_some() || habits.lies.is_none());
-    let (mut status, kind, mut body) = answer(&path, &authorization, elsewhere.unwrap_or(directory), habits);
+    let instead = habits.lies.as_deref().filter(|_| times <= 2);
+    let gives_ranges = habits.ranges && (instead.is_some() || habits.lies.is_none());
+    let (mut status, kind, mut body) = answer(&path, &authorization, instead.unwrap_or(directory), habits);
     let mut content_range = String::new();
     let mut breaks = false;
     if gives_ranges
@@ -133,7 +133,7 @@ fn serve(
         body = body[first..end].to_vec();
         status = 206;
         content_range = format!("content-range: bytes {first}-{}/{size}\r\n", end - 1);
-        breaks = parts <= habits.breaks;
+        breaks = with_range <= habits.breaks;
     }
     let more = match (status, &habits.redirect) {
         (302, Some(to)) => format!("location: {to}{path}\r\n"),

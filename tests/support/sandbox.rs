@@ -88,7 +88,7 @@ impl Sandbox {
         fs_err::set_permissions(self.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
         fs_err::create_dir_all(self.path("home")).unwrap();
         // Where cargo puts it others may not look.
-        fs_err::copy(env!("CARGO_BIN_EXE_pyoci"), self.path("pyoci")).unwrap();
+        fs_err::copy(binary(), self.path("pyoci")).unwrap();
         let owner = format!("{NOBODY}:{NOBODY}");
         run(Command::new("chown").arg("-R").arg(owner).arg(self.path(""))).succeeded();
         self.given_away = true;
@@ -124,7 +124,7 @@ impl Sandbox {
                 .arg(self.path("pyoci"));
             command
         } else {
-            Command::new(env!("CARGO_BIN_EXE_pyoci"))
+            Command::new(binary())
         };
         let passed = std::env::vars_os().filter(|(name, _)| {
             let name = name.to_string_lossy();
@@ -171,6 +171,11 @@ impl Sandbox {
             stderr,
         }
     }
+}
+
+/// The `pyoci` that was built with the tests, or the one that `PYOCI_BINARY` names: an optimized one for long runs.
+fn binary() -> PathBuf {
+    std::env::var_os("PYOCI_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_pyoci").into(), PathBuf::from)
 }
 
 /// Whether the tests run as root, who may do everything.

@@ -151,7 +151,7 @@ impl Build<'_> {
         let (made, verdict) = match verdict.remembered(&self.store) {
             Some(known) if unchanged == parts.len() => (found.into_iter().flatten().collect(), known),
             _ => {
-                let (made, facts) = making.make(&parts, &keys, found)?;
+                let (made, facts) = making.make(&parts, &keys, &found)?;
                 let step = || verdict.reach(&facts, self);
                 (made, self.timings.step("native libraries", "", step)?)
             }

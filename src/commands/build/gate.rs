@@ -6,6 +6,7 @@ use super::Build;
 use crate::commands::destination::Destination;
 use crate::http::Access;
 use crate::image::{DOCUMENT_LIMIT, Index};
+use crate::interrupted::uninterrupted;
 use crate::layer::{self, Layer};
 use crate::lock;
 use crate::secrets::Secrets;
@@ -47,7 +48,7 @@ impl Build<'_> {
         let mut tar = layer::decompress(content.open()?)?;
         let mut buffer = vec![0; 256 * 1024];
         loop {
-            let n = tar.read(&mut buffer)?;
+            let n = uninterrupted(|| tar.read(&mut buffer))?;
             if n == 0 {
                 return Ok(());
             }

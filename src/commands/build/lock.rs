@@ -76,7 +76,8 @@ pub fn run(order: &LockOrder, environment: &Environment, progress: &Progress) ->
         _ if order.check => return Ok(file),
         _ => {}
     }
-    let base = locking.locked_base(&reference, &reference_text)?;
+    let read_base = || locking.locked_base(&reference, &reference_text);
+    let base = crate::commands::cache::mending(&locking.build.store, progress, read_base)?;
     progress.choice("Base", format!("{reference} ({reason})"));
     let locked = locking.lock(&reference, base)?;
     let directory = file.parent().unwrap_or("/".as_ref());

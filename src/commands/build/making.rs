@@ -102,7 +102,7 @@ impl Making<'_> {
         &mut self,
         parts: &[Part],
         keys: &[Digest],
-        found: Vec<Option<Layer>>,
+        found: &[Option<Layer>],
     ) -> anyhow::Result<(Vec<Layer>, Vec<Facts>)> {
         let several = parts.len() > 1;
         let known: Vec<Option<Facts>> = keys.iter().map(|key| self.known(key, several)).collect();
@@ -115,10 +115,10 @@ impl Making<'_> {
         let request = (self.request, &self.build.tools());
         let (layers, facts) = lock::fetch_while(&lacking, &self.base.target, request, |arriving| {
             let (mut layers, mut facts) = (Vec::new(), Vec::new());
-            for (((part, key), layer), known) in parts.iter().zip(keys).zip(found).zip(known) {
+            for (((part, key), layer), known) in parts.iter().zip(keys).zip(found).zip(&known) {
                 let (layer, known) = match (layer, known) {
-                    (Some(layer), Some(known)) => (layer, known),
-                    (layer, _) => self.part(part, (key, several), layer, arriving)?,
+                    (Some(layer), Some(known)) => (layer.clone(), known.clone()),
+                    (layer, _) => self.part(part, (key, several), layer.clone(), arriving)?,
                 };
                 layers.push(layer);
                 facts.push(known);

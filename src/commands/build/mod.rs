@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::destination::Destination;
+use super::destination::{Destination, Written};
 use super::report::{PlatformReport, Report};
 use crate::base::{LockedBase, LockedPackages};
 use crate::environment::Environment;
@@ -95,27 +95,13 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
     let destinations = destinations(order, &project, environment)?;
     let build = Build::new(order, project, &destinations, environment, progress)?;
     build.hold_destinations(&destinations)?;
-    let mut images = Vec::new();
-    let mut reports = Vec::new();
-    let platforms = platforms(&build.project.settings)?;
-    for platform in &platforms {
-        let result = build.platform(*platform);
-        // One platform alone needs no naming: the cause is then the error.
-        let (image, report) = match platforms.len() {
-            1 => result?,
-            _ => result.with_context(|| format!("cannot build for {platform}"))?,
-        };
-        images.push(image);
-        reports.push(report);
-    }
-    let index = Index::of(images)?;
-    let closure = Closure::try_from(&index)?;
-    gate::check_documents(&index, &environment.secrets)?;
-    let left_out = build.left_out(&reports);
-    let mut written = Vec::new();
-    for destination in &destinations {
-        written.push(destination.write(&closure, left_out.as_ref(), &build.tools())?);
-    }
+    let made = super::cache::mending(&build.store, progress, || build.written(&destinations))?;
+    let Made {
+        index,
+        closure,
+        reports,
+        written,
+    } = made;
     if let Some(place) = &build.project.settings.cache_to {
         let publish = || shared_cache::publish(place, &written, &build.tools());
         // The image is where it should be; the cache costs later builds time, not this one its success.
@@ -135,6 +121,14 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         platforms: reports,
         timings: build.timings,
     })
+}
+
+/// An image, and what became of it at its destinations.
+struct Made {
+    index: Index,
+    closure: Closure,
+    reports: Vec<PlatformReport>,
+    written: Vec<Written>,
 }
 
 /// The project that an order names, with all that is said about it.
@@ -168,7 +162,8 @@ impl<'a> Build<'a> {
             ..order.registries.clone()
         };
         let registries = registry::Client::new(environment, registries);
-        let mut store = Store::open(&super::cache::directory(environment)?)?.guarded_by(&environment.secrets);
+        let mut store = Store::open_telling(&super::cache::directory(environment)?, progress)?
+            .guarded_by(&environment.secrets);
         let cache_from = &project.settings.cache_from;
         if !cache_from.is_empty() {
             let shared = SharedCache::new(cache_from.clone(), &registries, &store, progress);
@@ -202,6 +197,37 @@ impl<'a> Build<'a> {
 }
 
 impl Build<'_> {
+    /// The image, for all platforms, at its destinations.
+    fn written(&self, destinations: &[Destination]) -> anyhow::Result<Made> {
+        let mut images = Vec::new();
+        let mut reports = Vec::new();
+        let platforms = platforms(&self.project.settings)?;
+        for platform in &platforms {
+            let result = self.platform(*platform);
+            // One platform alone needs no naming: the cause is then the error.
+            let (image, report) = match platforms.len() {
+                1 => result?,
+                _ => result.with_context(|| format!("cannot build for {platform}"))?,
+            };
+            images.push(image);
+            reports.push(report);
+        }
+        let index = Index::of(images)?;
+        let closure = Closure::try_from(&index)?;
+        gate::check_documents(&index, &self.environment.secrets)?;
+        let left_out = self.left_out(&reports);
+        let mut written = Vec::new();
+        for destination in destinations {
+            written.push(destination.write(&closure, left_out.as_ref(), &self.tools())?);
+        }
+        Ok(Made {
+            index,
+            closure,
+            reports,
+            written,
+        })
+    }
+
     /// The way of one build, for one platform.
     fn platform(&self, platform: Platform) -> anyhow::Result<(Image, PlatformReport)> {
         let plan = self.plan(platform)?;

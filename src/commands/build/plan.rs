@@ -58,7 +58,7 @@ pub fn plans(
     build.explains = true;
     let mut plans = Vec::new();
     for platform in platforms(&build.project.settings)? {
-        let plan = build.plan(platform)?;
+        let plan = crate::commands::cache::mending(&build.store, progress, || build.plan(platform))?;
         let run = build.run(&plan.base, plan.distribution.as_ref(), &plan.start, plan.user);
         let layers = build.layers_of(&plan)?;
         plans.push(Planned { plan, run, layers });

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, RenameFlags, Timespec, Timestamps};
+use rustix::io::Errno;
 
 use super::Error;
+use crate::files::{self, Lock};
+use crate::interrupted::uninterrupted;
 use crate::project::bundle::{APP, BUILT, DEPENDENCIES, MARK, REQUIREMENTS, RUN};
 use crate::secrets::{Secrets, Watch};
 use crate::tree::{Entry, Kind, Tree};
@@ -33,7 +36,7 @@ pub(super) fn check(directory: &Path) -> Result<(), Error> {
     }
     let known = [RUN, APP, DEPENDENCIES, REQUIREMENTS, BUILT];
     let mut is_empty = true;
-    for entry in fs_err::read_dir(directory).map_err(fault)? {
+    for entry in crate::files::read_dir(directory).map_err(fault)? {
         let name = entry.map_err(fault)?.file_name();
         is_empty = false;
         // What a thin bundle's first start leaves behind if it is killed.
@@ -42,18 +45,22 @@ pub(super) fn check(directory: &Path) -> Result<(), Error> {
             return Err(other(format!("it has {}", name.display())));
         }
     }
-    if !is_empty && !is_marked(&directory.join(RUN)) {
+    if !is_empty && !is_marked(&directory.join(RUN)).map_err(fault)? {
         return Err(other("it has no `run` that pyoci made".to_owned()));
     }
     Ok(())
 }
 
 /// Whether a file is the `run` of a bundle.
-fn is_marked(run: &Path) -> bool {
+fn is_marked(run: &Path) -> io::Result<bool> {
+    use io::ErrorKind::{IsADirectory, NotFound};
     let mut start = Vec::new();
-    let read = fs_err::File::open(run).and_then(|file| file.take(256).read_to_end(&mut start));
+    match fs_err::File::open(run).and_then(|file| file.take(256).read_to_end(&mut start)) {
+        Err(error) if matches!(error.kind(), NotFound | IsADirectory) => return Ok(false),
+        read => read?,
+    };
     let text = String::from_utf8_lossy(&start);
-    read.is_ok() && text.lines().nth(1).is_some_and(|line| line.starts_with(MARK))
+    Ok(text.lines().nth(1).is_some_and(|line| line.starts_with(MARK)))
 }
 
 /// The directory that something is in.
@@ -73,67 +80,123 @@ pub(super) fn write(tree: &Tree, output: &Path, mtime: u64, secrets: &Secrets) -
     let output: PathBuf = output.components().collect();
     let parent = parent(&output);
     fs_err::create_dir_all(parent).map_err(fault)?;
-    let mut prefix = OsString::from(".");
-    prefix.push(output.file_name().unwrap_or_default());
-    prefix.push(".pyoci-");
-    remove_leftovers(parent, &prefix).map_err(fault)?;
-    let beside = tempfile::Builder::new()
-        .prefix(&prefix)
-        .tempdir_in(parent)
-        .map_err(fault)?;
-    // Held until it has its name: another pyoci does not take it for a leftover.
-    let handle = fs_err::File::open(beside.path()).map_err(fault)?;
-    handle.file().lock().map_err(fault)?;
+    let beside = Beside::make(&output).map_err(fault)?;
     let mut files = Files {
         watch: secrets.watch(),
         buffer: vec![0; 256 * 1024],
         mtime,
+        output: &output,
     };
-    files.write(tree, beside.path())?;
+    files.write(tree, beside.directory.path())?;
     // All at once: syncing each file of thousands would take minutes.
-    rustix::fs::syncfs(&handle).map_err(|error| fault(error.into()))?;
+    let sync = || Ok(rustix::fs::syncfs(&beside.handle)?);
+    uninterrupted(sync).map_err(fault)?;
     check(&output)?;
-    put(beside, &output).map_err(fault)?;
-    fs_err::File::open(parent)
-        .and_then(|parent| parent.sync_all())
-        .map_err(fault)
+    beside.put(&output).map_err(fault)?;
+    files::sync_directory(parent).map_err(fault)
 }
 
-/// Gives the directory its name. What was there gets the temporary one, and goes with it.
-fn put(beside: tempfile::TempDir, output: &Path) -> io::Result<()> {
-    if !output.exists() {
-        fs_err::rename(beside.path(), output)?;
-        // Nothing is left to remove.
-        let _ = beside.keep();
-        return Ok(());
-    }
-    match rustix::fs::renameat_with(CWD, beside.path(), CWD, output, RenameFlags::EXCHANGE) {
-        Ok(()) => beside.close(),
-        // File systems that cannot exchange (NFS, some FUSE): the place is empty for an instant.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            let old = beside.path().with_extension("old");
-            fs_err::rename(output, &old)?;
-            if let Err(error) = fs_err::rename(beside.path(), output) {
-                fs_err::rename(&old, output)?;
-                return Err(error);
+/// A directory beside the output that becomes it. Dropped before that, it leaves nothing.
+struct Beside {
+    directory: tempfile::TempDir,
+    /// Locked until it has its name: another pyoci does not take it for a leftover.
+    handle: fs_err::File,
+}
+
+impl Beside {
+    fn make(output: &Path) -> io::Result<Self> {
+        let parent = parent(output);
+        let mut prefix = OsString::from(".");
+        prefix.push(output.file_name().unwrap_or_default());
+        prefix.push(".pyoci-");
+        remove_leftovers(parent, &prefix)?;
+        loop {
+            let directory = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?;
+            let handle = match fs_err::File::open(directory.path()) {
+                // Another pyoci took it for a leftover before it was locked.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                handle => handle?,
+            };
+            files::lock(handle.file(), Lock::Alone, || ())?;
+            if files::is_at(handle.file(), directory.path()) {
+                return Ok(Self { directory, handle });
             }
-            let _ = beside.keep();
-            fs_err::remove_dir_all(old)
         }
-        Err(error) => Err(error.into()),
+    }
+
+    /// Gives the directory its name. What was there gets the temporary one, and goes with it.
+    fn put(self, output: &Path) -> io::Result<()> {
+        loop {
+            let renamed = self.rename(output, RenameFlags::NOREPLACE);
+            match renamed {
+                Err(Errno::EXIST) => {}
+                Err(Errno::INVAL | Errno::NOSYS) => return self.put_by_steps(output),
+                Err(error) => return Err(error.into()),
+                Ok(()) => {
+                    // Nothing is left to remove.
+                    let _ = self.directory.keep();
+                    return Ok(());
+                }
+            }
+            match self.rename(output, RenameFlags::EXCHANGE) {
+                Ok(()) => return self.remove(),
+                // Somebody has removed it meanwhile.
+                Err(Errno::NOENT) if !output.exists() => {}
+                Err(Errno::INVAL | Errno::NOSYS) => return self.put_by_steps(output),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Removes what was there before. Once more where it fails: what was wanting for a moment may be there now. The next
+    /// pyoci removes what stays.
+    fn remove(self) -> io::Result<()> {
+        let place = self.directory.keep();
+        fs_err::remove_dir_all(&place).or_else(|_| fs_err::remove_dir_all(&place))
+    }
+
+    fn rename(&self, output: &Path, flags: RenameFlags) -> Result<(), Errno> {
+        loop {
+            match rustix::fs::renameat_with(CWD, self.directory.path(), CWD, output, flags) {
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// The same on file systems that cannot exchange (NFS, some FUSE): the place is empty for an instant.
+    fn put_by_steps(self, output: &Path) -> io::Result<()> {
+        let rename = |from: &Path, to: &Path| uninterrupted(|| fs_err::rename(from, to));
+        let place = self.directory.path().to_owned();
+        if !output.exists() {
+            rename(&place, output)?;
+            let _ = self.directory.keep();
+            return Ok(());
+        }
+        // Its name tells that it is a leftover, should this be killed.
+        let mut old = place.clone().into_os_string();
+        old.push(".old");
+        let old = PathBuf::from(old);
+        rename(output, &old)?;
+        if let Err(error) = rename(&place, output) {
+            rename(&old, output)?;
+            return Err(error);
+        }
+        let _ = self.directory.keep();
+        fs_err::remove_dir_all(old)
     }
 }
 
 /// Removes what was being written when another pyoci was killed.
 fn remove_leftovers(parent: &Path, prefix: &OsString) -> io::Result<()> {
-    for entry in fs_err::read_dir(parent)? {
+    for entry in crate::files::read_dir(parent)? {
         let entry = entry?;
         let name = entry.file_name();
         if !name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
             continue;
         }
-        let unused = fs_err::File::open(entry.path()).is_ok_and(|handle| handle.file().try_lock().is_ok());
-        if unused {
+        let unused = |handle: &fs_err::File| files::try_lock(handle.file(), Lock::Alone).unwrap_or(false);
+        if fs_err::File::open(entry.path()).is_ok_and(|handle| unused(&handle)) {
             // Not ours to remove, perhaps: it does no harm.
             let _ = fs_err::remove_dir_all(entry.path());
         }
@@ -142,19 +205,21 @@ fn remove_leftovers(parent: &Path, prefix: &OsString) -> io::Result<()> {
 }
 
 /// Writing the files of a tree, and looking for credentials in them.
-struct Files {
+struct Files<'o> {
     watch: Option<Watch>,
     buffer: Vec<u8>,
     mtime: u64,
+    /// Where they will be, for messages.
+    output: &'o Path,
 }
 
-impl Files {
+impl Files<'_> {
     fn write(&mut self, tree: &Tree, root: &Path) -> Result<(), Error> {
         for (path, entry) in tree.iter() {
             let place = root.join(path.as_str());
             self.look(path.as_str().as_bytes(), path.as_str())?;
             let fault = |source| Error::Write {
-                path: path.as_str().into(),
+                path: self.output.join(path.as_str()),
                 source,
             };
             match &entry.kind {
@@ -172,19 +237,20 @@ impl Files {
             let place = root.join(path.as_str());
             self.finish_directory(&place, entry.mode)
                 .map_err(|source| Error::Write {
-                    path: path.as_str().into(),
+                    path: self.output.join(path.as_str()),
                     source,
                 })?;
         }
         self.finish_directory(root, 0o755).map_err(|source| Error::Write {
-            path: root.to_owned(),
+            path: self.output.to_owned(),
             source,
         })
     }
 
     fn file(&mut self, name: &str, entry: &Entry, place: &Path) -> Result<(), Error> {
+        let path = self.output.join(name);
         let fault = |source| Error::Write {
-            path: name.into(),
+            path: path.clone(),
             source,
         };
         let Some(content) = entry.content() else {
@@ -197,7 +263,7 @@ impl Files {
             .open(place)
             .map_err(fault)?;
         loop {
-            let n = reader.read(&mut self.buffer).map_err(fault)?;
+            let n = uninterrupted(|| reader.read(&mut self.buffer)).map_err(fault)?;
             if n == 0 {
                 break;
             }

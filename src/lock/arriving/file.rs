@@ -90,7 +90,7 @@ impl ArrivingFile {
         let arrival = Arc::new(Arrival::of(size));
         let read = |e| Error::read(entry.path(), e);
         let archive = RandomFile::arriving(entry.path(), Arc::clone(&arrival)).map_err(read)?;
-        let writer = entry.writer().map_err(read)?;
+        let writer = entry.writer().map_err(|e| download.tools.store.unwritten(e))?;
         Ok(Self {
             url,
             artifact: download.artifact.clone(),
@@ -160,7 +160,7 @@ impl ArrivingFile {
         // Asked before: bytes that arrive in the meantime are the next caller's.
         let whole = self.arrival.is_whole();
         let taken = entry.take_in(self.arrival.prefix());
-        taken.map_err(|e| download.broken(e))?;
+        taken?;
         if !whole {
             return Ok(None);
         }
@@ -229,7 +229,7 @@ impl ArrivingFile {
                 return Err((at, download.broken(what)));
             }
             let written = self.write(&buffer[..n], at);
-            written.map_err(|e| (at, Error::read(self.archive.path(), e)))?;
+            written.map_err(|e| (at, download.tools.store.unwritten(e).into()))?;
             at = end;
             let done = self.done.fetch_add(n as u64, Ordering::Relaxed) + n as u64;
             let name = &self.artifact.name;

@@ -18,6 +18,7 @@ use super::index::Question;
 use super::indexes::Indexes;
 use super::{Artifact, Error, FetchedWheel, Location, Request, Selected, Source, Tools, hashed};
 use crate::blob::RandomFile;
+use crate::parallel;
 use crate::python::{PackageName, Target, WheelFilename};
 use crate::store::Kind;
 use crate::timings::{Branch, Note};
@@ -71,14 +72,15 @@ struct State {
 }
 
 /// Fetches what was selected, and builds wheels of what is none, while `work` already reads it. What `work` makes must not
-/// be kept before [`Arriving::settle`] has said that all it was made of is right.
+/// be kept before [`Arriving::settle`] has said that all it was made of is right. Where `work` fails and the files are
+/// right, it is asked once more, now with all of each file: of a part that was read ahead less may be told.
 ///
 /// Fails with what is wrong with a file rather than with what `work` made of it.
 pub fn fetch_while<T, E: From<Error>>(
     selected: &[Selected],
     target: &Target,
     (request, tools): (&Request, &Tools<'_>),
-    work: impl FnOnce(&Arriving<'_>) -> Result<T, E>,
+    work: impl Fn(&Arriving<'_>) -> Result<T, E>,
 ) -> Result<T, E> {
     if request.no_build {
         selected.iter().try_for_each(refuse_build)?;
@@ -106,15 +108,16 @@ pub fn fetch_while<T, E: From<Error>>(
         CONNECTIONS
     };
     std::thread::scope(|scope| {
-        for _ in 0..connections {
-            scope.spawn(|| arriving.connection());
-        }
+        // Should this thread panic, the others end too: the scope waits for them.
+        let _guard = FailOnPanic(&arriving);
+        parallel::start(scope, connections, || arriving.connection()).map_err(Error::Threads)?;
         let fetched = fetch_each(&rest, target, request, tools).map_err(E::from);
         let result = fetched.and_then(|fetched| {
             let _ = arriving.rest.set(fetched);
             work(&arriving)
         });
         match (result, arriving.settle()) {
+            (Err(_), Ok(())) if !arriving.came().is_empty() => work(&arriving),
             (result, Ok(())) => result,
             // What it was has been told.
             (Err(error), Err(Error::Stopped)) => Err(error),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::super::runtime::is_assignment;
 use super::{APP, DEPENDENCIES, Needs};
+use crate::interrupted::uninterrupted;
 use crate::tree::Tree;
 
 /// Where the app finds itself when it starts.
@@ -144,7 +145,7 @@ impl Launcher<'_> {
             return false;
         };
         let mut line = [0; 128];
-        let read = std::io::Read::read(&mut start, &mut line).unwrap_or(0);
+        let read = uninterrupted(|| std::io::Read::read(&mut start, &mut line)).unwrap_or(0);
         let first = line[..read].split(|b| *b == b'\n').next().unwrap_or_default();
         first.starts_with(b"#!") && first.windows(6).any(|w| w == b"python")
     }

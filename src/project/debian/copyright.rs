@@ -82,7 +82,7 @@ fn file(project: &Project) -> Result<Option<(String, String)>, Error> {
         .filter(|name| !name.contains(['*', '?', '[']));
     let mut candidates: Vec<String> = named.into_iter().chain(listed).map(str::to_owned).collect();
     if project.script.is_none() {
-        let entries = fs_err::read_dir(&project.root).map_err(Error::Licence)?;
+        let entries = crate::files::read_dir(&project.root).map_err(Error::Licence)?;
         let mut usual: Vec<String> = entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter(|name| {

@@ -96,11 +96,14 @@ pub fn entrypoint_argv(command: &[String]) -> Vec<String> {
 
 /// Whether a word is `NAME=value`: a variable, if it stands before the program.
 pub fn is_assignment(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| {
-        !name.is_empty()
-            && !name.starts_with(|c: char| c.is_ascii_digit())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
+    word.split_once('=').is_some_and(|(name, _)| is_shell_name(name))
+}
+
+/// Whether a shell can set a variable of that name (POSIX XCU 2.9.1, XBD 3.216 "Name").
+pub fn is_shell_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The start command that [`entrypoint_argv`] was made of; `None` if the `Entrypoint` is not one of ours.

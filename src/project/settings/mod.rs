@@ -23,7 +23,7 @@ pub use keys::KEYS;
 pub use layers::{Layers, NamedLayer, layers};
 pub use value::{
     BaseBlobs, Port, SettingError, base_blobs, cache, compression, directory, owner, python, resolver,
-    split_words, workdir,
+    split_words, variable, workdir,
 };
 
 /// All settings of a build. `None` and empty mean "not said": the next source below decides.

@@ -164,16 +164,29 @@ pub(super) fn map(node: &Node) -> Result<BTreeMap<String, String>, SettingError>
 
 pub(super) fn variables(node: &Node) -> Result<BTreeMap<String, String>, SettingError> {
     let map = map(node)?;
-    for (name, value) in &map {
-        let is_odd = |c: char| c == '=' || c.is_whitespace() || c.is_control();
-        if name.is_empty() || name.contains(is_odd) {
-            return fail(format!("`{}` is not the name of a variable", name.escape_debug()));
-        }
-        if value.contains('\0') {
-            return fail(format!("the value of `{name}` has a NUL byte"));
-        }
-    }
+    map.iter()
+        .try_for_each(|(name, value)| check_variable(name, value))?;
     Ok(map)
+}
+
+/// `NAME=VALUE`, a variable of the image (image-spec config.md, `Env`).
+pub fn variable(text: &str) -> Result<(String, String), SettingError> {
+    let Some((name, value)) = text.split_once('=') else {
+        return fail("expected NAME=VALUE");
+    };
+    check_variable(name, value)?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn check_variable(name: &str, value: &str) -> Result<(), SettingError> {
+    let is_odd = |c: char| c == '=' || c.is_whitespace() || c.is_control();
+    if name.is_empty() || name.contains(is_odd) {
+        return fail(format!("`{}` is not the name of a variable", name.escape_debug()));
+    }
+    if value.contains('\0') {
+        return fail(format!("the value of `{name}` has a NUL byte"));
+    }
+    Ok(())
 }
 
 pub(super) fn port(node: &Node) -> Result<Port, SettingError> {

@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use super::{Error, Stop};
 use crate::digest::Hasher;
+use crate::interrupted::uninterrupted;
 
 /// What an archive begins with.
 pub(super) const MAGIC: &[u8] = b"!<arch>\n";
@@ -49,7 +50,7 @@ impl<W: Write> Writer<W> {
         let mut buffer = vec![0; 256 * 1024];
         let mut left = size;
         while left > 0 {
-            let n = reader.read(&mut buffer)?;
+            let n = uninterrupted(|| reader.read(&mut buffer))?;
             if n == 0 || n as u64 > left {
                 let message = format!("{name} is not the {size} bytes that were written");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message).into());

@@ -14,8 +14,9 @@ use liblzma::write::XzEncoder;
 
 pub use control::Control;
 
-use super::file::{persist, sync_directory, temporary_in};
+use super::file::{locked_temporary_in, parent, persist};
 use crate::digest::Digest;
+use crate::files::sync_directory;
 use crate::paths::TreePath;
 use crate::secrets::{Leak, Secrets};
 use crate::tree::{Content, Entry, Kind, Tree};
@@ -142,14 +143,8 @@ pub fn check(path: &Path) -> Result<(), Error> {
 /// Members are xz: dpkg of every Debian reads it, it is what dpkg-deb itself writes, and the archive's tools and lintian
 /// take no zstd, though dpkg of bookworm and later does.
 pub fn write(path: &Path, package: &Package, options: Options, secrets: &Secrets) -> Result<Written, Error> {
-    let fault = |source| Error::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let fault = |source| Stop::Write(source).at(path);
+    let parent = parent(path);
     fs_err::create_dir_all(parent).map_err(fault)?;
     // Its size stands in front of it, and its sums in the member before it.
     let mut data = tempfile::tempfile_in(parent).map_err(fault)?;
@@ -168,7 +163,7 @@ pub fn write(path: &Path, package: &Package, options: Options, secrets: &Secrets
     tar::write(&control, options.mtime, secrets, &mut out).map_err(|stop| stop.at(path))?;
     let control = out.finish().map_err(fault)?;
 
-    let temporary = temporary_in(parent).map_err(fault)?;
+    let temporary = locked_temporary_in(parent).map_err(fault)?;
     let mut archive = ar::Writer::new(temporary, options.mtime).map_err(fault)?;
     archive
         .member("debian-binary", FORMAT)
@@ -201,7 +196,7 @@ impl Stop {
         match self {
             Self::Write(source) => Error::Write {
                 path: path.to_owned(),
-                source,
+                source: told(source),
             },
             Self::Other(error) => error,
         }
@@ -211,6 +206,19 @@ impl Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Write(error)
+    }
+}
+
+/// The compressor says that it has no memory also where it gets no thread.
+fn told(error: io::Error) -> io::Error {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
+    match inner {
+        Some(liblzma::stream::Error::Mem) => {
+            io::Error::other("the system gives the compressor too little memory, or no thread")
+        }
+        _ => error,
     }
 }
 

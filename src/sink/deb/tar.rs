@@ -8,6 +8,7 @@ use std::io::{Read as _, Write};
 
 use super::md5sums::{Summer, Sums};
 use super::{Error, Stop};
+use crate::interrupted::uninterrupted;
 use crate::layer::file_padding;
 use crate::paths::TreePath;
 use crate::secrets::{Secrets, Watch};
@@ -45,7 +46,7 @@ pub(super) fn write(tree: &Tree, mtime: u64, secrets: &Secrets, out: &mut dyn Wr
         let mut summer = Summer::default();
         loop {
             // It gives exactly as many bytes as the header says, or fails.
-            let n = reader.read(&mut buffer).map_err(unreadable)?;
+            let n = uninterrupted(|| reader.read(&mut buffer)).map_err(unreadable)?;
             if n == 0 {
                 break;
             }

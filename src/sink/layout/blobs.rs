@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::super::Error;
-use super::super::file::{TEMPORARY, persist, sync_directory, temporary_in};
+use super::super::file::{TEMPORARY, persist, prepare, put, temporary_in};
 use super::blob_path;
 use crate::blob::{Blob, VerifiedReader};
+use crate::files::sync_directory;
+use crate::interrupted::uninterrupted;
 use crate::parallel;
 
 /// How many blobs are written at once.
@@ -39,15 +41,27 @@ pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<u64, Error> 
             .map(Path::to_owned)
     };
     let parents: BTreeSet<PathBuf> = missing.iter().filter_map(parent).collect();
+    let is_new = parents.iter().any(|parent| !parent.exists());
     for parent in &parents {
         fs_err::create_dir_all(parent).map_err(fault)?;
     }
     parallel::map(&missing, AT_ONCE, |blob| write_blob(blob, layout))?;
+    let above = [layout.join("blobs"), layout.to_owned()];
     parents
         .iter()
-        .try_for_each(|parent| sync_directory(parent))
+        .chain(above.iter().filter(|_| is_new))
+        .try_for_each(|directory| sync_directory(directory))
         .map_err(fault)?;
     Ok(missing.iter().map(|blob| blob.descriptor.size).sum())
+}
+
+/// Gives a document of the layout new bytes: written beside it, synced, renamed over it.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let replaced = prepare(path, bytes).and_then(|file| put(file, path));
+    replaced.map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
@@ -109,8 +123,12 @@ fn copied(blob: &Blob, path: &Path) -> Result<NamedTempFile, Error> {
     let mut file = temporary_in(path.parent().unwrap_or(path)).map_err(fault)?;
     if let Some(source) = blob.content.written_file() {
         // File to file: in the kernel.
-        let source = fs_err::File::open(source).map_err(|e| unreadable(blob, e))?;
-        let size = io::copy(&mut source.into_parts().0, file.as_file_mut()).map_err(fault)?;
+        let (mut source, _) = fs_err::File::open(source)
+            .map_err(|e| unreadable(blob, e))?
+            .into_parts();
+        // The kernel moves both on, also where a signal ends a copy before its end.
+        uninterrupted(|| io::copy(&mut source, file.as_file_mut())).map_err(fault)?;
+        let size = file.as_file().metadata().map_err(fault)?.len();
         check_size(blob, size).map_err(|e| unreadable(blob, e))?;
         return Ok(file);
     }

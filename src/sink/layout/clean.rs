@@ -8,6 +8,7 @@ use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
 use super::super::Error;
 use super::super::file::TEMPORARY;
+use super::hold::Held;
 use super::{blob_path, read_index};
 use crate::digest::Digest;
 use crate::image::DOCUMENT_LIMIT;
@@ -15,11 +16,16 @@ use crate::image::media_type::{is_index, is_manifest};
 
 pub(super) fn remove_leftovers(layout: &Path) -> io::Result<()> {
     let mut directories = vec![layout.to_owned()];
-    for entry in fs_err::read_dir(layout.join("blobs"))? {
-        directories.push(entry?.path());
+    match crate::files::read_dir(layout.join("blobs")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        entries => {
+            for entry in entries? {
+                directories.push(entry?.path());
+            }
+        }
     }
     for directory in directories.iter().filter(|d| d.is_dir()) {
-        for entry in fs_err::read_dir(directory)? {
+        for entry in crate::files::read_dir(directory)? {
             let entry = entry?;
             if entry
                 .file_name()
@@ -31,6 +37,22 @@ pub(super) fn remove_leftovers(layout: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes what was made for a layout that was not there before and did not come to be.
+pub(super) fn remove_unwritten(held: &Held) -> io::Result<()> {
+    let directory = held.directory;
+    if !held.is_new || directory.join("index.json").exists() {
+        return Ok(());
+    }
+    if directory.join("blobs").exists() {
+        fs_err::remove_dir_all(directory.join("blobs"))?;
+    }
+    if directory.join("oci-layout").exists() {
+        fs_err::remove_file(directory.join("oci-layout"))?;
+    }
+    // Those that others use by now are not empty.
+    held.made.iter().try_for_each(fs_err::remove_dir)
 }
 
 /// Deletes blobs that nothing refers to. Where a document cannot be followed, nothing is deleted.
@@ -46,9 +68,9 @@ pub(super) fn remove_unreferenced(layout: &Path) -> Result<(), Error> {
         path: layout.to_owned(),
         source,
     };
-    for algorithm in fs_err::read_dir(layout.join("blobs")).map_err(fault)? {
+    for algorithm in crate::files::read_dir(layout.join("blobs")).map_err(fault)? {
         let algorithm = algorithm.map_err(fault)?;
-        for entry in fs_err::read_dir(algorithm.path()).map_err(fault)? {
+        for entry in crate::files::read_dir(algorithm.path()).map_err(fault)? {
             let entry = entry.map_err(fault)?;
             let name = format!(
                 "{}:{}",

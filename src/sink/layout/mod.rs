@@ -5,6 +5,7 @@
 
 mod blobs;
 mod clean;
+mod hold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
@@ -14,14 +15,18 @@ use std::path::{Path, PathBuf};
 use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, MediaType, SCHEMA_VERSION};
 
 use super::Error;
-use super::file::{TEMPORARY, prepare, put, replace_file, sync_directory};
+use super::file::{TEMPORARY, prepare, put};
 use crate::blob::Blob;
 use crate::digest::Digest;
+use crate::files::sync_directory;
 use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
+use crate::parallel;
+use crate::progress::Progress;
 use crate::reference::Repository;
 use crate::source::BASE_REPOSITORY;
-use blobs::write_blobs;
-use clean::{remove_leftovers, remove_unreferenced};
+use blobs::{replace, write_blobs};
+use clean::{remove_leftovers, remove_unreferenced, remove_unwritten};
+use hold::Held;
 
 pub(super) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -41,12 +46,18 @@ pub struct Options {
     pub mode: Mode,
     /// Blobs that stay where they are.
     pub left_out: Option<LeftOut>,
+    /// Who is told if another pyoci must be waited for.
+    pub progress: Progress,
 }
 
 impl From<Mode> for Options {
     /// With all blobs.
     fn from(mode: Mode) -> Self {
-        Self { mode, left_out: None }
+        Self {
+            mode,
+            left_out: None,
+            progress: Progress::silent(),
+        }
     }
 }
 
@@ -79,16 +90,18 @@ pub fn check(directory: &Path) -> Result<(), Error> {
                 path: directory.to_owned(),
                 source,
             };
-            let layout = directory.join("oci-layout").is_file();
-            for entry in fs_err::read_dir(directory).map_err(fault)? {
+            let mut is_empty = true;
+            for entry in crate::files::read_dir(directory).map_err(fault)? {
                 let name = entry.map_err(fault)?.file_name();
                 // A mount point of its own has lost+found.
                 let ours = name == "lost+found" || name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes());
-                if !layout && !ours {
-                    return Err(Error::NotLayout(directory.to_owned()));
-                }
+                is_empty &= ours;
             }
-            Ok(())
+            // Looked for last: another pyoci, which begins with it, may be at work.
+            if is_empty || directory.join("oci-layout").is_file() {
+                return Ok(());
+            }
+            Err(Error::NotLayout(directory.to_owned()))
         }
     }
 }
@@ -97,38 +110,31 @@ pub fn check(directory: &Path) -> Result<(), Error> {
 /// no name. A failure leaves what was there before.
 pub fn write(image: &Closure, directory: &Path, tags: &[String], options: &Options) -> Result<u64, Error> {
     check(directory)?;
-    let fault = |source| Error::Write {
+    let held = Held::take(directory, &options.progress).map_err(|source| Error::Write {
         path: directory.to_owned(),
         source,
-    };
-    let is_new = !directory.exists();
-    fs_err::create_dir_all(directory.join("blobs/sha256")).map_err(fault)?;
-    let handle = fs_err::File::open(directory).map_err(fault)?.into_parts().0;
-    handle.lock().map_err(fault)?;
-    let result = write_locked(image, directory, tags, options);
+    })?;
+    let result = write_held(image, &held, tags, options);
     if result.is_err() {
         // The first error is the one to report; what cannot be cleaned now is cleaned by the next build.
-        if is_new {
-            let _ = fs_err::remove_dir_all(directory);
-        } else {
-            let _ = remove_leftovers(directory);
-            let _ = remove_unreferenced(directory);
-        }
+        let _ = remove_leftovers(directory);
+        let _ = remove_unreferenced(directory);
+        let _ = remove_unwritten(&held);
     }
     result
 }
 
-fn write_locked(image: &Closure, directory: &Path, tags: &[String], options: &Options) -> Result<u64, Error> {
+fn write_held(image: &Closure, held: &Held, tags: &[String], options: &Options) -> Result<u64, Error> {
+    let directory = held.directory;
     let fault = |source| Error::Write {
         path: directory.to_owned(),
         source,
     };
     remove_leftovers(directory).map_err(fault)?;
-    // First, so that a directory in which a first
-    // build was killed is known as ours.
+    // First, so that a directory in which a first build was killed is known as ours.
     let layout = directory.join("oci-layout");
     if fs_err::read(&layout).ok().as_deref() != Some(LAYOUT_FILE) {
-        replace_file(&layout, LAYOUT_FILE).map_err(fault)?;
+        replace(&layout, LAYOUT_FILE)?;
     }
     let old = read_index(directory)?;
     let new = canonical_json(&merged(old.as_ref(), image, tags, options))?;
@@ -139,13 +145,20 @@ fn write_locked(image: &Closure, directory: &Path, tags: &[String], options: &Op
     let blobs: Vec<&Blob> = image.all().filter(|blob| !left_out(blob)).collect();
     let index = directory.join("index.json");
     let is_new = fs_err::read(&index).ok().as_deref() != Some(&new[..]);
+    let prepare = || is_new.then(|| prepare(&index, &new)).transpose();
     // Side by side, as both wait for the disk.
     let (written, prepared) = std::thread::scope(|scope| {
-        let prepared = scope.spawn(|| is_new.then(|| prepare(&index, &new)).transpose());
-        (write_blobs(&blobs, directory), prepared.join())
+        let beside = parallel::start(scope, 1, prepare);
+        let written = write_blobs(&blobs, directory);
+        let prepared = match beside.ok().and_then(|mut threads| threads.pop()) {
+            Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            None => prepare(),
+        };
+        (written, prepared)
     });
-    let (written, prepared) = (written?, prepared.unwrap_or_else(|panic| resume_unwind(panic)));
+    let written = written?;
     if let Some(prepared) = prepared.map_err(fault)? {
+        held.sync_above().map_err(fault)?;
         put(prepared, &index).map_err(fault)?;
         sync_directory(directory).map_err(fault)?;
     }
@@ -316,7 +329,6 @@ mod tests {
         let image = tiny("x");
         let base = image.blobs[0].clone();
         let options = Options {
-            mode: Mode::Add,
             left_out: Some(LeftOut {
                 blobs: [base.descriptor.digest.clone()].into(),
                 repository: Repository {
@@ -324,6 +336,7 @@ mod tests {
                     name: "me/base".to_owned(),
                 },
             }),
+            ..Mode::Add.into()
         };
         for tag in ["1", "1", "2"] {
             write(&image, &layout, &tags(&[tag]), &options).unwrap();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::app::HELD;
 use super::dependencies::name_and_version;
-use super::{Build, Order, project};
+use super::{Build, Order};
 use crate::environment::Environment;
 use crate::layer;
 use crate::lock::{self, FetchedWheel, Lock, Selected};
@@ -17,7 +17,8 @@ use crate::parallel;
 use crate::paths::TreePath;
 use crate::progress::Progress;
 use crate::project::bundle::{self, Directory, Launcher, Needs};
-use crate::project::{AppOptions, Distribution, Project, Runtime, Start};
+use crate::project::runtime::is_shell_name;
+use crate::project::{self, AppOptions, Distribution, Project, Runtime, Start};
 use crate::python::Target;
 use crate::tree::{Content, Entry, Owner, Tree, TreeError};
 use crate::wheel::Wheel;
@@ -89,11 +90,20 @@ impl Bundle {
 
 /// Makes the bundle of a project.
 pub fn bundle(order: &BundleOrder, environment: &Environment, progress: &Progress) -> anyhow::Result<Bundle> {
-    let mut project = project(&order.build, environment)?;
+    let mut project = super::project(&order.build, environment)?;
     // A bundle belongs to whoever unpacks it: there is no other user to give files to.
     project.settings.writable.clear();
     let environment = &project.settings.indexes.apply(environment);
     let mut build = Build::new(&order.build, project, &[], environment, progress)?;
+    if let Some(name) = build
+        .project
+        .settings
+        .env
+        .keys()
+        .find(|name| !is_shell_name(name))
+    {
+        return Err(project::Error::ShellName(name.clone()).into());
+    }
     build.outputs.extend(order.output.clone());
     let wanted = build.bundle_target(order.target_python.as_deref())?;
     build.project.check_python(&wanted)?;

@@ -4,14 +4,10 @@
 //! `PYOCI_CORPUS=all` runs every case (about 600 runs) in the place of every seventh, `PYOCI_CORPUS=print` prints what
 //! `policy.tsv` should say. `PYOCI_BOMBS=1` adds the bombs that take minutes.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 #![allow(
     clippy::print_stdout,
     reason = "what a run by hand is for: the policy, the memory"
 )]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod bombs;
 mod cases;

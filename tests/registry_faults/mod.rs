@@ -11,7 +11,5 @@ mod manifests;
 mod pieces;
 mod redirects;
 mod scene;
-#[path = "../support/mod.rs"]
-mod support;
 mod uploads;
 mod waiting;
