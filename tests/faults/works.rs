@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::random::Random;
+use crate::random::{Random, is_asked_for};
 use crate::scene::{Scene, Version, content, layout, unreferenced, whole};
 use crate::support::run;
 
@@ -153,6 +153,7 @@ fn nothing(_: &Scene) {}
 /// So many of them, chosen at random; where not all are wanted none of those that take seconds (xz).
 pub fn some(scene: &Scene, count: usize, random: &mut Random) -> Vec<Work> {
     let mut all = works(scene);
+    all.retain(|work| is_asked_for(work.name));
     if count < all.len() {
         all.retain(|work| !work.name.contains("deb"));
     }
