@@ -26,6 +26,8 @@ struct Known {
     /// All calls, in order: their names, and which of their thread's they are.
     calls: Vec<(String, usize)>,
     time: Duration,
+    /// What a busy machine may make of it by waking this process late.
+    least: Duration,
 }
 
 impl Known {
@@ -36,16 +38,18 @@ impl Known {
         before();
         let start = Instant::now();
         run(&mut scene.pyoci(arguments)).succeeded();
+        let time = start.elapsed();
         Self {
             calls: calls(&lines),
-            time: start.elapsed(),
+            time,
+            least: time / 10,
         }
     }
 
     /// Learns that a command was faster than a kill.
     fn missed(&mut self, kill: &Kill) {
         if let Kill::After(time) = kill {
-            self.time = *time * 3 / 4;
+            self.time = (*time * 3 / 4).max(self.least);
         }
     }
 
