@@ -92,7 +92,7 @@ fn files(scene: &Scene) -> Vec<Work> {
             clear: |scene| remove(&scene.sandbox.path("image.tar")),
         },
         Work {
-            name: "bundle -o out",
+            name: "bundle -o out/",
             arguments: bundle("out"),
             cold: false,
             before: nothing,
