@@ -26,6 +26,8 @@ struct Known {
     /// All calls, in order: their names, and which of their thread's they are.
     calls: Vec<(String, usize)>,
     time: Duration,
+    /// What a busy machine may make of it by waking this process late.
+    least: Duration,
 }
 
 impl Known {
@@ -36,25 +38,29 @@ impl Known {
         before();
         let start = Instant::now();
         run(&mut scene.pyoci(arguments)).succeeded();
+        let time = start.elapsed();
         Self {
             calls: calls(&lines),
-            time: start.elapsed(),
+            time,
+            least: time / 10,
         }
     }
 
     /// Learns that a command was faster than a kill.
     fn missed(&mut self, kill: &Kill) {
         if let Kill::After(time) = kill {
-            self.time = *time * 3 / 4;
+            self.time = (*time * 3 / 4).max(self.least);
         }
     }
 
-    /// The n-th of so many kills, spread over the run; the last is at its end.
-    fn nth(&self, n: usize, of: usize, random: &mut Random) -> Kill {
+    /// The n-th of so many kills, spread over the run; the last is at its end. Drawn again it may be anywhere: a first run
+    /// does not make the calls that remove what was there before.
+    fn nth(&self, (n, of): (usize, usize), is_again: bool, random: &mut Random) -> Kill {
         if n + 1 == of {
             return Kill::AtExit;
         }
-        let mut at = |limit: usize| n * limit / of + random.below(limit / of + 1);
+        let (from, among) = if is_again { (0, 1) } else { (n, of) };
+        let mut at = |limit: usize| from * limit / among + random.below(limit / among + 1);
         if n % 4 == 3 {
             let micros = at(usize::try_from(self.time.as_micros()).unwrap());
             Kill::After(Duration::from_micros(micros as u64))
@@ -126,7 +132,7 @@ fn killed_often(scene: &Scene, work: &Work, count: usize, random: &mut Random, t
         version = version.other();
         work.set(scene, version);
     });
-    let mut n = 0;
+    let (mut n, mut is_again) = (0, false);
     for attempt in 0.. {
         assert!(attempt < 20 * count, "{}: it is never killed", work.name);
         if n == count {
@@ -139,14 +145,15 @@ fn killed_often(scene: &Scene, work: &Work, count: usize, random: &mut Random, t
         version = version.other();
         work.set(scene, version);
         let (before, expected) = ((work.state)(scene), outcomes.of(version));
-        let how = known.nth(n, count, random);
+        let how = known.nth((n, count), is_again, random);
         let killed = kill(scene, &work.arguments(), &how);
         let after = (work.state)(scene);
         let what = format!("{}: {how:?}, killed: {killed}", work.name);
         // What is drawn too late is drawn again.
         n += usize::from(killed);
         tally.kills += usize::from(killed);
-        if !killed {
+        is_again = !killed;
+        if is_again {
             known.missed(&how);
         }
         if after.as_ref() == expected {
@@ -177,18 +184,19 @@ fn killed_prunes(scene: &Scene, count: usize, random: &mut Random, tally: &mut T
         assert_eq!(build.succeeds(scene).as_ref(), expected);
     };
     let mut known = Known::of(scene, &arguments, fill);
-    let mut n = 0;
+    let (mut n, mut is_again) = (0, false);
     for attempt in 0.. {
         assert!(attempt < 20 * count, "cache prune is never killed");
         if n == count {
             break;
         }
         fill();
-        let how = known.nth(n, count, random);
-        if kill(scene, &arguments, &how) {
-            n += 1;
-        } else {
+        let how = known.nth((n, count), is_again, random);
+        is_again = !kill(scene, &arguments, &how);
+        if is_again {
             known.missed(&how);
+        } else {
+            n += 1;
         }
         assert_eq!((build.state)(scene).as_ref(), expected);
     }

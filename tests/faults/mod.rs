@@ -3,6 +3,7 @@
 //!
 //! CI does a little of everything. More by hand: `PYOCI_KILLS=1000`, `PYOCI_FAULTS=all`, `PYOCI_ROUNDS=20`, `PYOCI_HEALS=500`
 //! before `cargo test faults:: -- --include-ignored --nocapture`. `PYOCI_SEED=N` repeats a run; the seed is printed.
+//! `PYOCI_ONLY=deb` tries only commands whose names have that in them; `PYOCI_BINARY=PATH` runs another `pyoci`.
 #![allow(
     clippy::unwrap_used,
     reason = "a failure of the harness is a failure of the test"

@@ -46,6 +46,11 @@ pub fn amount(variable: &str, little: usize) -> usize {
     })
 }
 
+/// Whether a command is to be tried: any, or those whose names have what `PYOCI_ONLY` says.
+pub fn is_asked_for(name: &str) -> bool {
+    std::env::var("PYOCI_ONLY").map_or(true, |part| name.contains(&part))
+}
+
 /// How many commands faults are tried with: a few, or all where `PYOCI_FAULTS` asks for more than a little.
 pub fn few(few: usize) -> usize {
     if amount("PYOCI_FAULTS", 0) > 0 {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::random::Random;
+use super::random::{Random, is_asked_for};
 use super::scene::{Scene, Version, content, layout, unreferenced, whole};
 use crate::support::run;
 
@@ -92,7 +92,7 @@ fn files(scene: &Scene) -> Vec<Work> {
             clear: |scene| remove(&scene.sandbox.path("image.tar")),
         },
         Work {
-            name: "bundle -o out",
+            name: "bundle -o out/",
             arguments: bundle("out"),
             cold: false,
             before: nothing,
@@ -153,6 +153,7 @@ fn nothing(_: &Scene) {}
 /// So many of them, chosen at random; where not all are wanted none of those that take seconds (xz).
 pub fn some(scene: &Scene, count: usize, random: &mut Random) -> Vec<Work> {
     let mut all = works(scene);
+    all.retain(|work| is_asked_for(work.name));
     if count < all.len() {
         all.retain(|work| !work.name.contains("deb"));
     }
