@@ -59,6 +59,8 @@ fn event(call: &str) -> Option<Event> {
             let to = arguments.split('<').nth(2)?.split_once('>')?.0;
             Some(Event::Written(to.to_owned()))
         }
+        // What has its bytes by another name; they may not be on the disk.
+        "link" | "linkat" => Some(Event::Written(quoted.nth(1)?)),
         "fsync" | "fdatasync" => Some(Event::Synced(opened()?)),
         "syncfs" => Some(Event::AllSynced),
         "rename" | "renameat" | "renameat2" => Some(Event::Named {
@@ -70,7 +72,7 @@ fn event(call: &str) -> Option<Event> {
 }
 
 const CALLS: &str =
-    "write,pwrite64,writev,ftruncate,copy_file_range,fsync,fdatasync,syncfs,rename,renameat,renameat2";
+    "write,pwrite64,writev,ftruncate,copy_file_range,link,linkat,fsync,fdatasync,syncfs,rename,renameat,renameat2";
 
 fn is_below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory)
@@ -144,11 +146,12 @@ fn what_gets_a_name_is_on_the_disk_before_and_its_name_before_what_refers_to_it(
 fn a_log_is_read_whole_also_where_threads_are_interleaved() {
     let log = "1 write(3</o/.x>, \"\"..., 5 <unfinished ...>\n2  fsync(4</o>) = 0\n1 <... write resumed>) = 5\n\
                1 fsync(3</o/.x>) = -1 EIO (INJECTED)\n1 rename(\"/o/.x\", \"/o/x\") = 0\n\
-               1 copy_file_range(3</a>, NULL, 4</b>, NULL, 9, 0) = 9\n1 +++ exited with 0 +++\n";
+               1 copy_file_range(3</a>, NULL, 4</b>, NULL, 9, 0) = 9\n\
+               1 linkat(AT_FDCWD</w>, \"/a\", AT_FDCWD</w>, \"/c\", 0) = 0\n1 +++ exited with 0 +++\n";
     let lines: Vec<String> = log.lines().map(str::to_owned).collect();
     let events = format!("{:?}", events(&lines));
     assert_eq!(
         events,
-        "[Synced(\"/o\"), Written(\"/o/.x\"), Named { from: \"/o/.x\", to: \"/o/x\" }, Written(\"/b\")]"
+        "[Synced(\"/o\"), Written(\"/o/.x\"), Named { from: \"/o/.x\", to: \"/o/x\" }, Written(\"/b\"), Written(\"/c\")]"
     );
 }

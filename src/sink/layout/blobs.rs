@@ -110,7 +110,7 @@ fn verify(blob: &Blob, file: &mut File) -> io::Result<()> {
     }
     let mut reader = VerifiedReader::new(file, expected.digest.clone(), expected.size);
     let mut buffer = vec![0; BUFFER];
-    while reader.read(&mut buffer)? > 0 {}
+    while uninterrupted(|| reader.read(&mut buffer))? > 0 {}
     Ok(())
 }
 
