@@ -71,8 +71,7 @@ fn event(call: &str) -> Option<Event> {
     }
 }
 
-const CALLS: &str =
-    "write,pwrite64,writev,ftruncate,copy_file_range,link,linkat,fsync,fdatasync,syncfs,rename,renameat,renameat2";
+const CALLS: &str = "write,pwrite64,writev,ftruncate,copy_file_range,link,linkat,fsync,fdatasync,syncfs,rename,renameat,renameat2";
 
 fn is_below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory)

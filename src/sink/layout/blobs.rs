@@ -67,10 +67,10 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
     let path = blob_path(layout, &blob.descriptor.digest);
     let directory = path.parent().unwrap_or(layout);
-    let shared = blob.content.path().and_then(|file| shared(file, directory));
-    let file = match shared {
-        Some(mut file) => {
-            verify(blob, file.as_file_mut()).map_err(|source| unreadable(blob, source))?;
+    let shares = |source| Some((source, shared(source, directory)?));
+    let file = match blob.content.path().and_then(shares) {
+        Some((source, file)) => {
+            verify(blob, file.as_file(), source).map_err(|source| unreadable(blob, source))?;
             file
         }
         None => copied(blob, &path)?,
@@ -94,7 +94,11 @@ fn shared(source: &Path, directory: &Path) -> Option<NamedTempFile> {
     // Opened by the new name: what is read, synced and renamed is one file.
     let link = |name: &Path| {
         fs_err::hard_link(source, name)?;
-        Ok(fs_err::File::open(name)?.into_parts().0)
+        let opened = fs_err::File::open(name);
+        // Nobody else knows of it yet.
+        opened
+            .inspect_err(|_| drop(fs_err::remove_file(name)))
+            .map(|file| file.into_parts().0)
     };
     tempfile::Builder::new()
         .prefix(TEMPORARY)
@@ -102,12 +106,15 @@ fn shared(source: &Path, directory: &Path) -> Option<NamedTempFile> {
         .ok()
 }
 
-/// Holds a shared file against what the blob should be. The bytes of one that this process wrote were hashed then.
-fn verify(blob: &Blob, file: &mut File) -> io::Result<()> {
+/// Holds a file that is shared with a source against what the blob should be. The bytes of one that this process wrote were
+/// hashed then.
+fn verify(blob: &Blob, file: &File, source: &Path) -> io::Result<()> {
     let expected = &blob.descriptor;
     if blob.content.written_file().is_some() {
         return check_size(blob, file.metadata()?.len());
     }
+    // Errors name the source: it is what stays.
+    let file = fs_err::File::from_parts(file.try_clone()?, source.to_owned());
     let mut reader = VerifiedReader::new(file, expected.digest.clone(), expected.size);
     let mut buffer = vec![0; BUFFER];
     while uninterrupted(|| reader.read(&mut buffer))? > 0 {}
