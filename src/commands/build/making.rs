@@ -1,6 +1,7 @@
 //! Making the layers of the dependencies that no store has, and what is known of each: its files and its objects.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +114,7 @@ impl Making<'_> {
             .collect();
         let lacking = self.lacking(&wanted);
         let request = (self.request, &self.build.tools());
-        let (layers, facts) = lock::fetch_while(&lacking, &self.base.target, request, |arriving| {
+        let work = |arriving: &Arriving<'_>| {
             let (mut layers, mut facts) = (Vec::new(), Vec::new());
             for (((part, key), layer), known) in parts.iter().zip(keys).zip(found).zip(&known) {
                 let (layer, known) = match (layer, known) {
@@ -124,7 +125,9 @@ impl Making<'_> {
                 facts.push(known);
             }
             Ok::<_, anyhow::Error>((layers, facts))
-        })?;
+        };
+        let target = &self.base.target;
+        let (layers, facts) = lock::fetch_while(&lacking, target, request, work, may_be_misread)?;
         if several {
             check_conflicts(&facts)?;
         }
@@ -257,6 +260,14 @@ impl Making<'_> {
     }
 }
 
+/// Whether an error is of what was read and not of the system below: a full disk is not tried twice.
+fn may_be_misread(error: &anyhow::Error) -> bool {
+    let mut faults = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    faults.all(|fault| fault.raw_os_error().is_none())
+}
+
 fn facts_key(layer: &Digest) -> Digest {
     Digest::of(format!("facts {FORMAT} of {layer}").as_bytes())
 }
@@ -332,6 +343,21 @@ mod tests {
             wheels: vec![wheel.to_owned()],
             files: Some(files.collect()),
             ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_not_taken_for_what_was_misread() {
+        let full = || io::Error::from_raw_os_error(28);
+        let within = layer::Error::Write(io::Error::other(layer::Error::Write(full())));
+        let garbled = io::Error::new(io::ErrorKind::InvalidData, "no such block");
+        for (error, expected) in [
+            (anyhow::Error::new(full()), false),
+            (anyhow::Error::new(within), false),
+            (anyhow::Error::new(layer::Error::Encode(garbled)), true),
+            (anyhow::anyhow!("two wheels own one file"), true),
+        ] {
+            assert_eq!(may_be_misread(&error), expected, "{error:#}");
         }
     }
 

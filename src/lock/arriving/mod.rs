@@ -72,8 +72,9 @@ struct State {
 }
 
 /// Fetches what was selected, and builds wheels of what is none, while `work` already reads it. What `work` makes must not
-/// be kept before [`Arriving::settle`] has said that all it was made of is right. Where `work` fails and the files are
-/// right, it is asked once more, now with all of each file: of a part that was read ahead less may be told.
+/// be kept before [`Arriving::settle`] has said that all it was made of is right. Where `work` fails, `misread` says that the
+/// fault may be in what it read, and the files are right, it is asked once more, now with all of each file: the parts that
+/// are read ahead do not always tell where the others begin.
 ///
 /// Fails with what is wrong with a file rather than with what `work` made of it.
 pub fn fetch_while<T, E: From<Error>>(
@@ -81,6 +82,7 @@ pub fn fetch_while<T, E: From<Error>>(
     target: &Target,
     (request, tools): (&Request, &Tools<'_>),
     work: impl Fn(&Arriving<'_>) -> Result<T, E>,
+    misread: impl Fn(&E) -> bool,
 ) -> Result<T, E> {
     if request.no_build {
         selected.iter().try_for_each(refuse_build)?;
@@ -117,7 +119,7 @@ pub fn fetch_while<T, E: From<Error>>(
             work(&arriving)
         });
         match (result, arriving.settle()) {
-            (Err(_), Ok(())) if !arriving.came().is_empty() => work(&arriving),
+            (Err(error), Ok(())) if misread(&error) && !arriving.came().is_empty() => work(&arriving),
             (result, Ok(())) => result,
             // What it was has been told.
             (Err(error), Err(Error::Stopped)) => Err(error),
