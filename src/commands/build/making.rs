@@ -260,12 +260,17 @@ impl Making<'_> {
     }
 }
 
-/// Whether an error is of what was read and not of the system below: a full disk is not tried twice.
+/// Whether an error is of what was read and not of the system below: a full disk is not tried twice. Some libraries keep
+/// of a system's error no more than its kind.
 fn may_be_misread(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
     let mut faults = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>());
-    faults.all(|fault| fault.raw_os_error().is_none())
+    faults.all(|fault| {
+        let of_content = matches!(fault.kind(), InvalidData | InvalidInput | Other | UnexpectedEof);
+        of_content && fault.raw_os_error().is_none()
+    })
 }
 
 fn facts_key(layer: &Digest) -> Digest {
@@ -354,6 +359,10 @@ mod tests {
         for (error, expected) in [
             (anyhow::Error::new(full()), false),
             (anyhow::Error::new(within), false),
+            (
+                anyhow::Error::new(io::Error::new(full().kind(), "of a file")),
+                false,
+            ),
             (anyhow::Error::new(layer::Error::Encode(garbled)), true),
             (anyhow::anyhow!("two wheels own one file"), true),
         ] {
