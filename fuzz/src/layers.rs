@@ -7,7 +7,7 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use pyoci::blob::{Blob, RandomFile};
 use pyoci::digest::Digest;
-use pyoci::layer::{self, Compression, Found, Layer, LayerReader, Options};
+use pyoci::layer::{self, Compression, Dialect, Found, Layer, LayerReader, Options};
 use pyoci::native::{Elf, Scan, scan};
 use pyoci::paths::TreePath;
 use pyoci::store::Store;
@@ -18,14 +18,17 @@ use super::scene;
 /// No more of a stream is looked at: what is longer is a bomb, and is met as a stream.
 const MOST: u64 = 16 << 20;
 
-/// A layer of a base, compressed or not: read as a stream and as a file, and taken as the only layer of a base.
+/// A layer of a base, compressed or not: read as a stream, taken as the only layer of a base, and, as an archive of images,
+/// read alike as a stream and as a file.
 ///
 /// The fuzzer cannot guess check sums: what is no tar because of them is tried again with right ones.
 pub fn base_layer(data: &[u8]) {
     for bytes in [data.to_vec(), with_sums(data)] {
         let stream = layer::decompress(Box::new(Cursor::new(bytes.clone())));
-        let streamed = stream.and_then(|stream| members(LayerReader::new(Box::new(stream.take(MOST)))));
+        let _ = stream.and_then(|stream| members(LayerReader::new(Box::new(stream.take(MOST)))));
         if layer::compression(&bytes).is_none() {
+            let stream = Box::new(Cursor::new(bytes.clone()));
+            let streamed = members(Ok(LayerReader::of(stream, Dialect::ImageArchive)));
             let directory = scene::directory();
             let path = directory.path().join("layer.tar");
             scene::write(&path, &bytes);

@@ -79,6 +79,7 @@ impl ArrivingFile {
         let range = tail.clone();
         match file.copy(download, response, tail) {
             Ok(_) => {}
+            Err((_, error)) if !is_passing(&error) => return Err(error),
             Err((to, _)) => file.fetch(download, to..range.end)?,
         }
         Ok(First::Tail(Arc::new(file)))
