@@ -3,13 +3,12 @@
 use std::process::Command;
 
 use crate::support::tarball::{self, Member, Pieces, file, gzip, manifest, tar};
-use crate::support::{Podman, Run, Sandbox, assert_layout_is_valid, contents, layout, run, small_base};
+use crate::support::{Podman, Run, Sandbox, assert_layout_is_valid, contents, layout, run};
 use serde_json::{Value, json};
 
 /// A sandbox with the layout `base` and what it consists of.
 fn bench() -> (Sandbox, Pieces) {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     let pieces = Pieces::of(&sandbox.path("base"));
     sandbox.write("app/main.py", "print(1)\n");
     (sandbox, pieces)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, lock, small_base, wheel};
+use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, lock, wheel};
 use pyoci::digest::Digest;
 
 /// Text that hardly compresses.
@@ -20,8 +20,7 @@ fn noise(length: usize, mut seed: u64) -> String {
 
 /// A project with a lock of two wheels larger than a part and a small one, all at a server; nothing is in the cache.
 fn project(habits: IndexHabits) -> (Sandbox, PackageIndex) {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     let (one, two) = (noise(3_000_000, 1), noise(1_500_000, 2));
     let wheels = [
         wheel(

@@ -14,8 +14,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let sandbox = Sandbox::cold();
-        small_base(&sandbox.path("base"), true);
+        let sandbox = Sandbox::with_base();
         sandbox.write("good/main.py", "print(1)\n");
         let bench = Self { sandbox };
         bench.run(&["good"], &[]).succeeded();

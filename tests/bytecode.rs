@@ -9,7 +9,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::support::{Podman, Sandbox, contents, lock, run, small_base, wheel};
+use crate::support::{Podman, Sandbox, contents, lock, run, wheel};
 
 #[test]
 #[ignore = "needs the network and what tests/setup.sh installs"]
@@ -53,8 +53,7 @@ fn byte_code_made_anew_from_nothing_is_the_same() {
 /// A sandbox whose `python3.13` is the host's python3, whatever its version, and writes a line to `starts` whenever it is
 /// started to compile.
 fn with_a_recorded_python() -> Sandbox {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     let path = std::env::var("PATH").unwrap();
     let found = path
         .split(':')

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Run, Sandbox, contents, lock, run, small_base, wheel};
+use crate::support::{Run, Sandbox, contents, lock, run, wheel};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
@@ -176,8 +176,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let sandbox = Sandbox::cold();
-        small_base(&sandbox.path("base"), true);
+        let sandbox = Sandbox::with_base();
         let any = "py3-none-any";
         let wheels = vec![wheel(
             &sandbox.path("app/wheels"),

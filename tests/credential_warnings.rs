@@ -1,6 +1,6 @@
 //! What looks like a credential among the app's files or variables is told by file and line, and fails a strict build.
 
-use crate::support::{Run, Sandbox, contents, run, small_base};
+use crate::support::{Run, Sandbox, contents, run};
 
 /// Looks made by a machine, and stands in no file of this repository.
 fn token() -> String {
@@ -13,8 +13,7 @@ struct Told {
 
 impl Told {
     fn new() -> Self {
-        let sandbox = Sandbox::cold();
-        small_base(&sandbox.path("base"), true);
+        let sandbox = Sandbox::with_base();
         sandbox.write("app/main.py", "print(1)\n");
         Self { sandbox }
     }

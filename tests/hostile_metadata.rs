@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::support::{Run, Sandbox, contents, lock, run, small_base, wheel};
+use crate::support::{Run, Sandbox, contents, lock, run, wheel};
 use pyoci::digest::Digest;
 use serde_json::{Value, json};
 
@@ -20,8 +20,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let sandbox = Sandbox::cold();
-        small_base(&sandbox.path("base"), true);
+        let sandbox = Sandbox::with_base();
         sandbox.write("app/main.py", "print(1)\n");
         let bench = Self { sandbox };
         bench.build("app", "base").succeeded();

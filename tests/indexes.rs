@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, free_port, run, small_base, wheel};
+use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, free_port, run, wheel};
 use pyoci::digest::Digest;
 
 /// A project whose Pipfile.lock has a name and hashes, and no URL.
@@ -13,8 +13,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let sandbox = Sandbox::cold();
-        small_base(&sandbox.path("base"), true);
+        let sandbox = Sandbox::with_base();
         sandbox.write("app/main.py", "print('hello')\n");
         fs_err::create_dir_all(sandbox.path("home")).unwrap();
         Self { sandbox }

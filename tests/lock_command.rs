@@ -177,8 +177,7 @@ fn locks_of_other_tools_are_not_replaced_and_names_follow_the_rule() {
 
 #[test]
 fn hashed_requirements_are_a_lock_that_needs_no_resolver() {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     let mut server = Mirror::default();
     let mut hashes = Vec::new();
     for name in ["one", "two"] {
@@ -422,8 +421,7 @@ fn packages_that_have_left_the_mirror_come_from_the_snapshot_service() {
 
 #[test]
 fn a_script_has_a_lock_of_its_own_that_notices_a_changed_header() {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     let file = wheel(&sandbox.path("wheels"), "one", "py3-none-any", &[("one.py", "")]);
     let hash = Digest::of(&fs_err::read(file).unwrap());
     let script = "# /// script\n# requires-python = '>=3.12'\n# dependencies = ['one']\n\
@@ -576,8 +574,7 @@ fn a_base_of_a_registry_stays_the_one_that_was_locked_when_its_tag_moves() {
 #[test]
 #[ignore = "needs the network and what tests/setup.sh installs"]
 fn what_other_tools_export_with_hashes_is_installed_without_a_resolver() {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     for name in ["uv-export", "pip-compile", "poetry-export"] {
         let file = format!(
             "{}/tests/locks/requirements/{name}.txt",

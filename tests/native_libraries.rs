@@ -110,8 +110,7 @@ fn packages_go_over_a_base_that_is_an_image_of_debian_and_over_nothing_else() {
 
 #[test]
 fn packages_over_a_base_that_is_not_debian_are_refused() {
-    let sandbox = Sandbox::cold();
-    support::small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     sandbox.write("app/main.py", "");
     let arguments = [
         "build",

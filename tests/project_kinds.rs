@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{self, IndexHabits, PackageIndex, Podman, Sandbox, run, small_base, wheel};
+use crate::support::{self, IndexHabits, PackageIndex, Podman, Sandbox, run, wheel};
 
 const SETUP: &str = "from setuptools import setup\n\
     setup(name='old-school', version='2.0', py_modules=['old'], install_requires=['six==1.17.0'],\n\
@@ -294,8 +294,7 @@ fn a_repository_is_built_with_its_submodules() {
 
 #[test]
 fn a_repository_needs_git_and_says_so() {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     locked_commit(&sandbox, "0123456789abcdef0123456789abcdef01234567");
     sandbox.write("app/main.py", "");
     let mut command = sandbox.pyoci();
@@ -311,8 +310,7 @@ fn a_repository_needs_git_and_says_so() {
 
 #[test]
 fn the_files_of_setuptools_tell_name_and_python_before_anything_is_built() {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     let explain = |more: &[&str]| {
         sandbox.run(
             &[

@@ -16,8 +16,7 @@ fn layers(layout: &Path) -> Vec<serde_json::Value> {
 
 #[test]
 fn an_editable_wheel_is_refused_by_name() {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     sandbox.write("app/main.py", "");
     for (file, text, leads_to) in [
         ("demo.pth", "/home/me/demo/src\n", "/home/me/demo/src"),
@@ -50,8 +49,7 @@ fn an_editable_wheel_is_refused_by_name() {
 
 #[test]
 fn large_data_files_have_a_layer_that_a_change_of_the_code_leaves() {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     sandbox.write("app/main.py", "print(1)\n");
     let large = fs_err::File::create(sandbox.path("app/model.bin")).unwrap();
     large.set_len((32 << 20) + 1).unwrap();

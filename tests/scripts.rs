@@ -1,6 +1,6 @@
 //! Scripts that say what they need in their header (PEP 723).
 
-use crate::support::{Podman, Sandbox, layout, lock, small_base, wheel};
+use crate::support::{Podman, Sandbox, layout, lock, wheel};
 
 const SMALL: [&str; 5] = ["--base", "oci:base:base", "--offline", "-o", "image"];
 
@@ -15,15 +15,9 @@ fn names(sandbox: &Sandbox, from_top: usize) -> Vec<String> {
     names.filter(|name| !name.starts_with("app/.pyoci/")).collect()
 }
 
-fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
-    sandbox
-}
-
 #[test]
 fn a_script_without_a_header_needs_nothing_and_takes_nothing_of_its_directory() {
-    let sandbox = sandbox();
+    let sandbox = Sandbox::with_base();
     sandbox.write("tool.py", "print('hi')\n");
     sandbox.write("requirements.txt", "flask\n");
     sandbox.write("other.py", "");
@@ -44,7 +38,7 @@ fn a_script_without_a_header_needs_nothing_and_takes_nothing_of_its_directory() 
 
 #[test]
 fn a_locked_script_is_built_offline_and_a_changed_header_is_noticed() {
-    let sandbox = sandbox();
+    let sandbox = Sandbox::with_base();
     let file = wheel(&sandbox.path("wheels"), "one", "py3-none-any", &[("one.py", "")]);
     let hash = pyoci::digest::Digest::of(&fs_err::read(file).unwrap());
     let script = "# /// script\n# requires-python = '>=3.12'\n# dependencies = ['one']\n\
@@ -77,7 +71,7 @@ fn a_locked_script_is_built_offline_and_a_changed_header_is_noticed() {
 
 #[test]
 fn a_directory_is_built_with_the_header_of_its_only_script() {
-    let sandbox = sandbox();
+    let sandbox = Sandbox::with_base();
     let file = wheel(
         &sandbox.path("p/wheels"),
         "one",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, run, small_base, wheel};
+use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, contents, run, wheel};
 use base64::Engine as _;
 use pyoci::digest::Digest;
 
@@ -22,8 +22,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let sandbox = Sandbox::cold();
-        small_base(&sandbox.path("base"), true);
+        let sandbox = Sandbox::with_base();
         let files = sandbox.path("files");
         let wheels = vec![
             wheel(

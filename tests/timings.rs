@@ -1,12 +1,11 @@
 //! `--timings` and the steps of `--format json`: what they say, and that no image knows of them.
 
-use crate::support::{IndexHabits, PackageIndex, Sandbox, lock, run, small_base, wheel};
+use crate::support::{IndexHabits, PackageIndex, Sandbox, lock, run, wheel};
 use serde_json::Value;
 
 /// A project that is locked to wheels of an index, and a base.
 fn scene() -> (Sandbox, PackageIndex) {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     let directory = sandbox.path("files");
     let wheels = ["one", "two"].map(|name| {
         let file = format!("{name}.py");

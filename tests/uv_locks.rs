@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::support::{Sandbox, small_base, wheel};
+use crate::support::{Sandbox, wheel};
 use pyoci::digest::Digest;
 use pyoci::environment::Environment;
 use pyoci::http::Client;
@@ -301,8 +301,7 @@ fn locks_that_cannot_be_trusted_or_used_are_refused() {
 
 #[test]
 fn a_member_of_a_workspace_is_built_from_the_lock_above_it_without_network_or_uv() {
-    let sandbox = Sandbox::cold();
-    small_base(&sandbox.path("base"), true);
+    let sandbox = Sandbox::with_base();
     let file = wheel(
         &sandbox.path("ws/wheels"),
         "one",

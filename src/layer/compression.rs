@@ -106,9 +106,8 @@ mod tests {
     fn a_stream_of_zeros_fails_where_it_becomes_a_bomb() {
         // One frame of 128 KiB zeros, many times: quick to unpack.
         let frame = zstd::encode_all(&vec![0; 1 << 20][..], 1).unwrap();
-        let repeated = io::repeat(0).take(0);
         let frames = frame.repeat(5 << 10);
-        let mut stream = decompress_foreign(Box::new(repeated.chain(io::Cursor::new(frames)))).unwrap();
+        let mut stream = decompress_foreign(Box::new(io::Cursor::new(frames))).unwrap();
         let error = io::copy(&mut stream, &mut io::sink()).unwrap_err();
         assert!(error.to_string().contains("times its own size"), "{error}");
     }

@@ -190,7 +190,6 @@ fn run_build(
     for directory in [&home, &out] {
         fs_err::create_dir(directory).map_err(|source| read_fault(directory, source))?;
     }
-    let is_directory = source.is_dir();
     let mut needs = Needs {
         hidden: vec![
             tools.store.root().to_owned(),
@@ -202,46 +201,18 @@ fn run_build(
         network: !request.offline,
         ..Needs::default()
     };
-    let copied;
-    let source = if is_directory {
-        let tree = SourceTree::of(source)?;
-        copied = tree.copy(&scratch.path().join("source"))?;
-        needs.hidden.push(tree.top().to_owned());
-        needs.readable.extend(tree.objects());
-        if let Some((config, text)) = tree.settings() {
-            let bare = scratch.path().join("git-config");
-            fs_err::write(&bare, text).map_err(|source| read_fault(&bare, source))?;
-            needs.replaced.push((bare, config));
-        }
-        &copied
-    } else {
-        needs.readable.push(source.to_owned());
-        source
-    };
+    let built_from = to_build(source, scratch.path(), &mut needs)?;
     let gateway = Gateway::open(&indexes, tools.http)?;
     let mut run = uv
         .run(scratch.path(), tools, BTreeMap::new())
         .arguments(["build", "--wheel", "--no-config"])
         .arguments(request.offline.then_some("--offline"))
         .arguments(["--out-dir".into(), out.clone(), "--python".into(), python.clone()])
-        .arguments([source]);
-    let variables = if is_own {
-        build_environment::of_directory(tools.environment)
-    } else {
-        build_environment::of_others(tools.environment)
-    };
-    run.variables.extend(variables);
-    run.variables
-        .retain(|name, value| build_environment::is_for_builds(name, value, tools));
+        .arguments([built_from]);
+    restrict(&mut run.variables, is_own, tools);
     run.variables
         .extend(build_environment::of_every_build(&home, &indexes, &gateway));
-    for name in ["NO_PROXY", "no_proxy"] {
-        // The gateway is here, whatever the proxy.
-        let value = run.variables.entry(name.to_owned()).or_default();
-        let comma = if value.is_empty() { "" } else { "," };
-        value.push_str(comma);
-        value.push_str("127.0.0.1");
-    }
+    pass_by_proxies(&mut run.variables);
     confine(&mut run, needs, is_own, &python, tools)?;
     let output = run.output()?;
     drop(gateway);
@@ -258,7 +229,7 @@ fn run_build(
     check_runs(&file_name, title, target, &python, tools)?;
     let mut file = fs_err::File::open(&path).map_err(|e| read_fault(&path, e))?;
     let added = tools.store.add(Kind::Wheel, None, &mut file)?;
-    let from = if is_directory {
+    let from = if source.is_dir() {
         "its source directory"
     } else {
         "sdist"
@@ -269,6 +240,45 @@ fn run_build(
         digest: added.digest,
         file_name,
     })
+}
+
+/// What the builder is given: an archive as it is, of a directory a copy. What the build must reach, and must not, goes into
+/// its needs.
+fn to_build(source: &Path, scratch: &Path, needs: &mut Needs) -> Result<PathBuf, Error> {
+    if !source.is_dir() {
+        needs.readable.push(source.to_owned());
+        return Ok(source.to_owned());
+    }
+    let tree = SourceTree::of(source)?;
+    let copied = tree.copy(&scratch.join("source"))?;
+    needs.hidden.push(tree.top().to_owned());
+    needs.readable.extend(tree.objects());
+    if let Some((config, text)) = tree.settings() {
+        let bare = scratch.join("git-config");
+        fs_err::write(&bare, text).map_err(|source| read_fault(&bare, source))?;
+        needs.replaced.push((bare, config));
+    }
+    Ok(copied)
+}
+
+/// Leaves the variables that a build may see.
+fn restrict(variables: &mut BTreeMap<String, String>, is_own: bool, tools: &Tools<'_>) {
+    variables.extend(if is_own {
+        build_environment::of_directory(tools.environment)
+    } else {
+        build_environment::of_others(tools.environment)
+    });
+    variables.retain(|name, value| build_environment::is_for_builds(name, value, tools));
+}
+
+/// The gateway is on this machine, whatever the proxy.
+fn pass_by_proxies(variables: &mut BTreeMap<String, String>) {
+    for name in ["NO_PROXY", "no_proxy"] {
+        let value = variables.entry(name.to_owned()).or_default();
+        let comma = if value.is_empty() { "" } else { "," };
+        value.push_str(comma);
+        value.push_str("127.0.0.1");
+    }
 }
 
 fn read_fault(path: &Path, source: std::io::Error) -> Error {

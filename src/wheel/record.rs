@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::zip::File;
 use crate::digest::{Algorithm, Digest, Hasher};
+use crate::interrupted::uninterrupted;
 use crate::paths::TreePath;
 use crate::tree::{Content, Member};
 
@@ -168,7 +169,7 @@ fn digest(file: &File, algorithm: Algorithm, buffer: &mut [u8]) -> io::Result<Di
     };
     let mut reader = Content::Member(member).open()?;
     loop {
-        match reader.read(buffer)? {
+        match uninterrupted(|| reader.read(buffer))? {
             0 => return Ok(hasher.finish()),
             n => hasher.update(&buffer[..n]),
         }

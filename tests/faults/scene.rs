@@ -8,7 +8,7 @@ use std::process::Command;
 use pyoci::digest::Digest;
 use serde_json::Value;
 
-use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, StrictRegistry, lock, run, small_base, wheel};
+use crate::support::{IndexHabits, PackageIndex, Run, Sandbox, StrictRegistry, lock, run, wheel};
 
 /// A sandbox with a cold cache of its own.
 pub struct Scene {
@@ -45,8 +45,7 @@ fn noise(seed: u32, size: usize) -> Vec<u8> {
 
 impl Scene {
     pub fn new() -> Self {
-        let sandbox = Sandbox::cold();
-        small_base(&sandbox.path("base"), true);
+        let sandbox = Sandbox::with_base();
         let text = |seed: u32| {
             // The first is large enough to be read while it arrives.
             let noise = noise(seed, if seed == 1 { 300_000 } else { 60_000 });

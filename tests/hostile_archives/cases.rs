@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::traced::traced;
 use crate::support::tarball::gzip;
-use crate::support::{Sandbox, contents, layout, small_base};
+use crate::support::{Sandbox, contents, layout};
 
 /// A file of the corpus.
 pub struct Case {
@@ -77,8 +77,7 @@ pub struct Bench(pub Sandbox);
 
 impl Bench {
     pub fn new() -> Self {
-        let sandbox = Sandbox::cold();
-        small_base(&sandbox.path("base"), true);
+        let sandbox = Sandbox::with_base();
         sandbox.write("app/main.py", "print(1)\n");
         sandbox.write("app/wheels/.keep", "");
         Self(sandbox)

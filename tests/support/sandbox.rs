@@ -78,6 +78,13 @@ impl Sandbox {
         sandbox
     }
 
+    /// A cold one with the small base, which only looks like a base of Python, at `oci:base:base`.
+    pub fn with_base() -> Self {
+        let sandbox = Self::cold();
+        super::small_base(&sandbox.path("base"), true);
+        sandbox
+    }
+
     /// Gives all that is there to a user who is not root, as whom `pyoci` is run from now on, with a home in the directory.
     #[track_caller]
     pub fn give_away(&mut self) {

@@ -19,7 +19,7 @@ use crate::paths::TreePath;
 use crate::project::runtime;
 use crate::python::PackageName;
 use crate::tree::{Content, Tree};
-use crate::wheel::{self, Installed, Wheel};
+use crate::wheel::{self, Installed, Owners, Wheel};
 
 /// Changes whenever other things are known of the same layer.
 const FORMAT: u32 = 2;
@@ -192,16 +192,9 @@ impl Making<'_> {
                 .write(&tree, (key, &part.created_by), &settled)
                 .map_err(named)?,
         };
-        let object = |(path, elf): (TreePath, native::Elf)| {
-            let wheel = owners
-                .get(&path)
-                .and_then(|name| name.split('-').next())
-                .unwrap_or_default();
-            Object::new(&path, wheel, elf)
-        };
         let facts = Facts {
             excluded,
-            objects: objects.into_iter().map(object).collect(),
+            objects: objects_of(objects, &owners),
             wheels: file_names,
             files,
         };
@@ -271,6 +264,15 @@ fn may_be_misread(error: &anyhow::Error) -> bool {
         let of_content = matches!(fault.kind(), InvalidData | InvalidInput | Other | UnexpectedEof);
         of_content && fault.raw_os_error().is_none()
     })
+}
+
+/// The objects of a layer with the distributions that they are of.
+fn objects_of(found: Vec<(TreePath, native::Elf)>, owners: &Owners) -> Vec<Object> {
+    let object = |(path, elf): (TreePath, native::Elf)| {
+        let wheel = owners.get(&path).and_then(|name| name.split('-').next());
+        Object::new(&path, wheel.unwrap_or_default(), elf)
+    };
+    found.into_iter().map(object).collect()
 }
 
 fn facts_key(layer: &Digest) -> Digest {
