@@ -33,12 +33,12 @@ uv_layer() {
     measure "$1-umoci-$2" umoci insert --rootless --image out:latest deps /deps
 }
 
-# By pip, tar and gzip: no image yet.
+# By pip, tar and gzip: no image yet. $2 names it; $3: an option of pip's, or none, and it makes byte-code.
 pip_layer() {
     rm -rf deps
-    measure "$1-pip" python3 -m pip install --quiet --ignore-requires-python --disable-pip-version-check --no-index \
-        --no-compile "${target_options[@]}" --target deps "$work/$1"/*.whl
-    measure "$1-gzip" sh -c 'tar --create --sort=name deps | gzip -6 >deps.tar.gz'
+    measure "$1-$2" python3 -m pip install --quiet --ignore-requires-python --disable-pip-version-check --no-index \
+        "${@:3}" "${target_options[@]}" --target deps "$work/$1"/*.whl
+    measure "$1-$2-gzip" sh -c 'tar --create --sort=name deps | gzip -6 >deps.tar.gz'
 }
 
 # What a Dockerfile does (FROM, RUN pip install --target, COPY) with the host's pip, as the base has none.
@@ -83,7 +83,8 @@ section_layer() {
         pyoci_layer "$set"
         uv_layer "$set" cold
         uv_layer "$set" warm
-        [ "$number" -gt "$slow_runs" ] || pip_layer "$set"
+        [ "$number" -gt "$slow_runs" ] || pip_layer "$set" pip --no-compile
+        [ "$number" -gt "$slow_runs" ] || pip_layer "$set" pip-compile
         [ "$number" -gt "$slow_runs" ] || [ "$set" != web ] || buildah_layer "$set"
     done
     table "Dependencies from $(find "$work/$set" -name '*.whl' | wc -l) local wheels ($set), $(cat "$work/$set"/*.whl | wc -c) bytes, nothing kept but the base"
@@ -91,7 +92,8 @@ section_layer() {
     row "of that the layer: fetch, verify, install, compress, native libraries" "$set-pyoci" "$set-pyoci-layer"
     row "uv, cold cache + umoci insert" "$set-pyoci" "$set-uv-cold+$set-umoci-cold"
     row "uv, warm cache + umoci insert" "$set-pyoci" "$set-uv-warm+$set-umoci-warm"
-    row "pip + tar + gzip -6, no image" "$set-pyoci" "$set-pip+$set-gzip"
+    row "pip + tar + gzip -6, no image, byte-code as pip makes by default" "$set-pyoci" "$set-pip-compile+$set-pip-compile-gzip"
+    row "pip --no-compile + tar + gzip -6, no image" "$set-pyoci" "$set-pip+$set-pip-gzip"
     [ "$set" != web ] || row "pip + buildah copy + commit to a layout" "$set-pyoci" "$set-buildah-pip+$set-buildah"
     rm -rf out && clean_cache && "$pyoci" build "project-$set" -o out -q --format json >report.json
     echo && size_of_layer

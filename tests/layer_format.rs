@@ -514,6 +514,28 @@ fn a_full_disk_ends_the_work_at_any_byte() {
 }
 
 #[test]
+fn headers_alone_come_back_however_many_follow_each_other() {
+    // Around 4096 bytes of headers, and around a chunk of them, before a member that is carried over.
+    for count in (1..12).chain([255, 256, 257, 263, 300, 1100]) {
+        let mut tree = Tree::new();
+        for number in 0..count {
+            let entry = Entry::symlink(&format!("../{}", number * 7919));
+            tree.insert(path(&format!("deps/a{number:04}")), entry).unwrap();
+        }
+        let content = text(20_000, count);
+        let mut bits = Bits::default();
+        bits.fixed_block(&content, true);
+        let member = members(&[(bits.end_with_ones().0, Method::Deflated, content)]).remove(0);
+        add(&mut tree, "deps/spliced.py", Content::Member(member));
+        let (blob, written) = gzip(&tree, 2);
+        let tar = gunzip(&blob);
+        assert_eq!(written.diff_id, Digest::of(&tar), "{count}");
+        assert_holds(&tar, &tree);
+        assert_eq!(gzip(&tree, 1).1, written, "{count}");
+    }
+}
+
+#[test]
 fn an_empty_tree_is_a_layer_too() {
     let (blob, written) = gzip(&Tree::new(), 4);
     assert_eq!(gunzip(&blob), [0; 1024]);
@@ -533,14 +555,14 @@ fn the_bytes_of_the_format_are_pinned() {
         .unwrap();
     let (_, written) = gzip(&tree, 2);
     // A change here is a change of the format: `layer::FORMAT` must change with it.
-    assert_eq!(layer::FORMAT, 2);
+    assert_eq!(layer::FORMAT, 3);
     assert_eq!(
         written.diff_id.to_string(),
         "sha256:a9046b902471d8d9317d11c90a12ddbc3614b5ac4caab48c7ff8b4d8ee96eef5"
     );
     assert_eq!(
         written.digest.to_string(),
-        "sha256:b63bb8881a399300e99410e774b352e3db58335dd8b4e02873b1808ced798f48"
+        "sha256:6909b74d7fe136b0462420e9a27e152e8c496cf0ac88856429c52ca2a016171d"
     );
 }
 

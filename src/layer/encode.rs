@@ -6,6 +6,7 @@ use flate2::{Compress, FlushCompress};
 use zstd::stream::raw::{Encoder as ZstdEncoder, InBuffer, Operation as _, OutBuffer};
 
 use super::Compression;
+use super::fixed;
 use super::plan::Rules;
 
 /// What zlib may hold back from earlier calls: its window and its pending output, with some to spare.
@@ -13,6 +14,9 @@ const HELD_BACK: usize = 256 * 1024;
 
 /// Room for a whole block of zstd's, so that it need not copy.
 const ZSTD_ROOM: usize = 160 * 1024;
+
+/// Up to so many bytes, headers alone have an encoder of their own: of more, the general one makes less.
+const MOST_HEADERS: usize = 4096;
 
 /// Level 6 of zlib-rs: what an ordinary gzip would take.
 const GZIP_LEVEL: u32 = 6;
@@ -84,6 +88,15 @@ impl Encoder {
             Compression::Gzip => Self::Deflate(Compress::new(flate2::Compression::new(GZIP_LEVEL), false)),
             Compression::Zstd => Self::Zstd(ZstdEncoder::new(ZSTD_LEVEL)?),
         })
+    }
+
+    /// Appends a whole fragment of nothing but headers and padding to the blob, if that is done apart from others.
+    pub fn headers(&mut self, raw: &[u8], blob: &mut Vec<u8>) -> bool {
+        let apart = matches!(self, Self::Deflate(_)) && raw.len() <= MOST_HEADERS;
+        if apart {
+            fixed::deflate(raw, blob);
+        }
+        apart
     }
 
     /// Appends the next bytes of a fragment to the blob, compressed; with `end` all of it is there.

@@ -8,6 +8,7 @@ mod deflate;
 mod dialect;
 mod encode;
 mod extended;
+mod fixed;
 mod header;
 mod inflate;
 mod member;
@@ -37,7 +38,7 @@ pub use write::{write, write_seen, write_watched};
 
 /// The version of the byte format. It goes into the keys under which finished layers are kept: whatever changes a byte of
 /// any layer changes it.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A layer: digest, size and `diff_id` are known; only its bytes are lazy (OCI image-spec, layer.md).
 #[derive(Clone, Debug)]

@@ -48,6 +48,13 @@ pub(super) enum Piece<'a> {
     Zeros(usize),
 }
 
+impl Piece<'_> {
+    /// Whether there are bytes of a file in it.
+    pub fn has_content(&self) -> bool {
+        matches!(self, Self::Content(_, _, range) if !range.is_empty())
+    }
+}
+
 /// The jobs that make the layer of a tree, in its order, each planned when it is asked for.
 pub(super) fn jobs(tree: &Tree, rules: Rules) -> impl Jobs<'_> {
     Plan {

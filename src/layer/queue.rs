@@ -34,6 +34,9 @@ struct State<T> {
     results: BTreeMap<usize, VecDeque<T>>,
     waiting: usize,
     stopped: bool,
+    /// Whether the writer waits for results, and how many workers wait for room: waking nobody costs a system call.
+    hungry: bool,
+    full: usize,
 }
 
 impl<T: Item, J: Iterator> Queue<T, J> {
@@ -46,6 +49,8 @@ impl<T: Item, J: Iterator> Queue<T, J> {
             results: BTreeMap::new(),
             waiting: 0,
             stopped: false,
+            hungry: false,
+            full: 0,
         };
         Self {
             jobs: Mutex::new(jobs),
@@ -82,14 +87,16 @@ impl<T: Item, J: Iterator> Queue<T, J> {
     pub fn put(&self, job: usize, item: T) -> bool {
         let mut state = self.lock();
         while !state.stopped && !state.has_room(job) {
+            state.full += 1;
             state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.full -= 1;
         }
         if state.stopped {
             return false;
         }
         state.waiting += item.size();
         state.results.entry(job).or_default().push_back(item);
-        if job == state.turn {
+        if job == state.turn && state.hungry {
             self.filled.notify_one();
         }
         true
@@ -109,10 +116,14 @@ impl<T: Item, J: Iterator> Queue<T, J> {
                     state.results.remove(&turn);
                     state.turn += 1;
                 }
-                self.emptied.notify_all();
+                if state.full > 0 {
+                    self.emptied.notify_all();
+                }
                 return Some(item);
             }
+            state.hungry = true;
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.hungry = false;
         }
     }
 

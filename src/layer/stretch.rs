@@ -102,6 +102,8 @@ pub(super) struct Stretch<'q, 't, J> {
     chunk: Chunk<'t>,
     /// Where in the chunk's tar the bytes begin that are still to be compressed.
     raw: usize,
+    /// Whether the encoder has taken in some of the fragment.
+    begun: bool,
 }
 
 impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
@@ -116,6 +118,7 @@ impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
             packed: Vec::new(),
             chunk,
             raw: 0,
+            begun: false,
         }
     }
 
@@ -150,9 +153,14 @@ impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
         Ok(result)
     }
 
-    /// Ends a fragment: compresses what is left of it.
-    pub fn end_fragment(&mut self) -> Result<(), Stop> {
-        self.encode(true)?;
+    /// Ends a fragment: compresses what is left of it. Whether all of it is headers and padding decides how.
+    pub fn end_fragment(&mut self, headers_only: bool) -> Result<(), Stop> {
+        let Chunk { tar, blob, .. } = &mut self.chunk;
+        if headers_only && !self.begun && self.encoder.headers(&tar.bytes()[self.raw..], blob) {
+            self.raw = tar.len();
+        } else {
+            self.encode(true)?;
+        }
         self.hand_on_if_full()
     }
 
@@ -228,6 +236,7 @@ impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
             .push(&tar.bytes()[self.raw..], end, &mut self.packed)?;
         blob.extend_from_slice(&self.packed);
         self.raw = tar.len();
+        self.begun = !end;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::encode::Encoder;
+use super::fixed::align;
 use super::header;
 use super::inflate::{Boundary, invalid};
 use super::member::Inflater;
@@ -86,7 +87,8 @@ impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
                 return (path, result);
             }
         }
-        (None, self.stretch.end_fragment())
+        let headers_only = !pieces.iter().any(Piece::has_content);
+        (None, self.stretch.end_fragment(headers_only))
     }
 
     fn content(&mut self, path: &'t TreePath, content: &'t Content, range: &Range<u64>) -> Result<(), Stop> {
@@ -240,18 +242,4 @@ fn clear_bits(byte: &mut u8, bits: Range<u32>) {
     for bit in bits {
         *byte &= !(1 << bit);
     }
-}
-
-/// Appends an empty stored block to a blob whose last byte has so many unused bits, all zero, so that it ends at a byte.
-///
-/// > each block of compressed data begins with 3 header bits [...] 00 - no compression [...] Any bits of input up to the
-/// > next byte boundary are ignored. LEN is the number of data bytes in the block. NLEN is the one's complement of LEN.
-/// > (RFC 1951, 3.2.3 and 3.2.4)
-fn align(blob: &mut Vec<u8>, unused_bits: u32) {
-    match unused_bits {
-        0 => return,
-        1 | 2 => blob.push(0),
-        _ => {}
-    }
-    blob.extend_from_slice(&[0, 0, 0xff, 0xff]);
 }
