@@ -222,7 +222,7 @@ fn a_recipe_becomes_the_same_base_on_every_machine_and_is_read_again() {
         .iter()
         .map(|(p, t)| (p.as_str(), t.as_str()))
         .collect();
-    assert_eq!(links, [("bin", "usr/bin"), ("lib", "usr/lib")]);
+    assert_eq!(links, [("bin", "/usr/bin"), ("lib", "/usr/lib")]);
     assert_eq!(base.config, again.config);
     assert_eq!(base.layers[0].diff_id, again.layers[0].diff_id);
     assert_eq!(base.layers[0].blob.descriptor, again.layers[0].blob.descriptor);

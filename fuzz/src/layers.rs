@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+use pyoci::base::files::{Files, Found};
 use pyoci::blob::{Blob, RandomFile};
 use pyoci::digest::Digest;
-use pyoci::layer::{self, Compression, Dialect, Found, Layer, LayerReader, Options};
+use pyoci::layer::{self, Compression, Dialect, Layer, LayerReader, Options};
 use pyoci::native::{Elf, Scan, scan};
 use pyoci::paths::TreePath;
 use pyoci::store::Store;
@@ -41,7 +42,7 @@ pub fn base_layer(data: &[u8]) {
 }
 
 /// All members, and the bytes of those that are small.
-fn members(reader: io::Result<LayerReader>) -> io::Result<Vec<(Found, Option<Vec<u8>>)>> {
+fn members(reader: io::Result<LayerReader>) -> io::Result<Vec<(layer::Found, Option<Vec<u8>>)>> {
     let mut reader = reader?;
     let mut members = Vec::new();
     while let Some(found) = reader.next_member()? {
@@ -65,7 +66,14 @@ fn as_base(bytes: Vec<u8>) {
     };
     let config = serde_json::json!({ "config": { "Env": ["LD_LIBRARY_PATH=/opt/lib:lib"] } });
     let platform = scene::target().platform;
-    let _ = pyoci::base::inventory(&[layer], &config, platform, &store);
+    let layers = [layer.clone(), layer];
+    if let Ok(files) = Files::read(&layers) {
+        for (path, _) in files.iter() {
+            let is_directory = |parent: TreePath| files.get(&parent) == Some(&Found::Directory);
+            assert!(path.parents().all(is_directory), "{path} is below no directory");
+        }
+    }
+    let _ = pyoci::base::inventory(&layers, &config, platform, &store);
 }
 
 /// The tar with the right check sum in each of its headers.

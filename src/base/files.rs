@@ -1,11 +1,13 @@
 //! The files of a base as a container sees them: every layer read once as a stream, whiteouts obeyed, little kept.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Bound;
 
 use super::inventory;
-use crate::layer::{self, FoundKind, Layer, LayerReader};
+use super::laying::{Laying, Room};
+use crate::layer::{Layer, LayerReader};
 use crate::native::Elf;
 use crate::paths::TreePath;
 
@@ -20,6 +22,28 @@ pub enum Found {
     File(Noted),
     /// A device or the like.
     Other,
+}
+
+impl Found {
+    /// About how many bytes of text are kept of it.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Directory | Self::Other => 0,
+            Self::Link(target) => target.len(),
+            Self::File(noted) => {
+                let program = noted.program.as_ref();
+                let versions = program.into_iter().flat_map(|program| &program.versions);
+                let elfs = program.map(|program| &program.elf).into_iter();
+                let elfs = elfs.chain(noted.library.as_deref());
+                let named = elfs.flat_map(|elf| {
+                    let required = elf.requires.values().flatten();
+                    required.chain(&elf.defines).chain(&elf.needed).chain(&elf.search)
+                });
+                let texts = versions.chain(named).chain(&noted.text);
+                texts.map(|text| text.len() + size_of::<String>()).sum()
+            }
+        }
+    }
 }
 
 /// What is kept of a regular file.
@@ -52,17 +76,27 @@ const TEXT_LIMIT: u64 = 1 << 20;
 /// Lists of packages may be longer, and libraries that are larger are known by their names.
 const STATUS_LIMIT: u64 = 64 << 20;
 const LIBRARY_LIMIT: u64 = 32 << 20;
-/// More entries, and more bytes of names, than any real base has: memory stays bounded.
-const ENTRIES_LIMIT: usize = 1_000_000;
-const NAMES_LIMIT: usize = 96 << 20;
-/// The most that is kept of files of interest, all together; and the versions that one program names.
-const KEPT_LIMIT: usize = 96 << 20;
+/// The versions that one program names.
 const VERSIONS_LIMIT: usize = 4096;
+/// > ELOOP: more than 40 symbolic links (path_resolution(7))
+pub(super) const LINKS_LIMIT: usize = 40;
+/// The most steps that links lead from directory to directory, all together. Those of a real base have two or three steps
+/// each; links may be made so that each name below them takes 80,000.
+pub(super) const STEPS_LIMIT: usize = 4 << 20;
 
 /// All paths of a base.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
-    entries: BTreeMap<TreePath, Found>,
+    pub(super) entries: BTreeMap<TreePath, Laid>,
+    /// How many steps links led from directory to directory so far.
+    steps: Cell<usize>,
+}
+
+/// What is at a path, and which layer put it there or something below it: whiteouts hide what came with lower ones only.
+#[derive(Clone, Debug)]
+pub(super) struct Laid {
+    pub(super) found: Found,
+    pub(super) layer: usize,
 }
 
 impl Files {
@@ -71,21 +105,21 @@ impl Files {
     pub fn read(layers: &[Layer]) -> io::Result<Self> {
         let mut files = Self::default();
         let mut room = Room::default();
-        for layer in layers {
+        for (number, layer) in layers.iter().enumerate() {
             let mut reader = LayerReader::new(Box::new(layer.blob.open_verified()?))?;
-            files.lay(Changes::read(&mut reader, &mut room)?);
+            Laying::new(&mut files, number, &mut room).read(&mut reader)?;
         }
         Ok(files)
     }
 
     /// What is at a path, links in its parents followed, a link at its end not.
     pub fn get(&self, path: &TreePath) -> Option<&Found> {
-        self.entries.get(path)
+        self.entries.get(path).map(|laid| &laid.found)
     }
 
     /// All paths.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Found)> {
-        self.entries.iter()
+        self.entries.iter().map(|(path, laid)| (path, &laid.found))
     }
 
     /// All paths below a directory.
@@ -100,13 +134,15 @@ impl Files {
                 move |(path, _)| path.as_str().starts_with(&directory)
             })
             .filter(move |(path, _)| path.as_str().starts_with(&prefix))
+            .map(|(path, laid)| (path, &laid.found))
     }
 
     /// The place of a path once all links in it are followed, those at its end included; `None` if there is nothing.
+    ///
+    /// Nothing is found any more once all that was asked for has taken more steps than any real base does.
     pub fn resolve(&self, path: &str) -> Option<TreePath> {
         let mut open: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
         let mut at: Vec<String> = Vec::new();
-        // > ELOOP: more than 40 symbolic links (path_resolution(7))
         let mut links = 0;
         while let Some(component) = open.pop() {
             match component.as_str() {
@@ -118,10 +154,11 @@ impl Files {
                 _ => at.push(component),
             }
             let here = TreePath::new(&at.join("/")).ok()?;
-            match self.entries.get(&here)? {
+            match self.get(&here)? {
                 Found::Link(target) => {
                     links += 1;
-                    if links > 40 {
+                    self.steps.set(self.steps.get() + steps(target));
+                    if links > LINKS_LIMIT || self.steps.get() > STEPS_LIMIT {
                         return None;
                     }
                     at.pop();
@@ -138,154 +175,32 @@ impl Files {
         TreePath::new(&at.join("/")).ok()
     }
 
-    /// Lays a layer over what is there.
-    fn lay(&mut self, changes: Changes) {
-        // > Whiteout files MUST only apply to resources in lower/parent layers (image-spec layer.md).
-        for directory in changes.opaque {
-            self.remove_below(&directory);
-        }
-        for path in changes.whiteouts {
-            self.entries.remove(path.as_str());
-            self.remove_below(path.as_str());
-        }
-        for (path, found) in changes.entries {
-            if found != Found::Directory && self.entries.get(&path) == Some(&Found::Directory) {
-                self.remove_below(path.as_str());
-            }
-            for parent in path.parents() {
-                self.entries.entry(parent).or_insert(Found::Directory);
-            }
-            self.entries.insert(path, found);
-        }
-    }
-
-    fn remove_below(&mut self, directory: &str) {
-        if directory.is_empty() {
-            return self.entries.clear();
-        }
-        let prefix = format!("{directory}/");
+    /// Removes what is below a directory, or all where `directory` is empty, as far as `of` says so of its layer.
+    pub(super) fn remove_below(&mut self, directory: &str, of: impl Fn(usize) -> bool) {
+        let prefix = if directory.is_empty() {
+            String::new()
+        } else {
+            format!("{directory}/")
+        };
         // From there on only: a layer may have a million whiteouts.
         let from = (Bound::Excluded(prefix.as_str()), Bound::Unbounded);
         let below = self.entries.range::<str, _>(from);
         let below = below
-            .map(|(path, _)| path)
-            .take_while(|p| p.as_str().starts_with(&prefix));
-        for path in below.cloned().collect::<Vec<_>>() {
+            .take_while(|(path, _)| path.as_str().starts_with(&prefix))
+            .filter(|(_, laid)| of(laid.layer));
+        for path in below.map(|(path, _)| path.clone()).collect::<Vec<_>>() {
             self.entries.remove(&path);
         }
     }
 }
 
-/// How much has been kept so far.
-#[derive(Default)]
-struct Room {
-    entries: usize,
-    names: usize,
-    kept: usize,
+/// How many steps a link leads.
+pub(super) fn steps(target: &str) -> usize {
+    target.split('/').count()
 }
 
-impl Room {
-    fn entry(&mut self, path: &TreePath) -> io::Result<()> {
-        self.entries += 1;
-        // Parents that no entry of their own names are kept too.
-        self.names += path.as_str().len();
-        if self.entries > ENTRIES_LIMIT || self.names > NAMES_LIMIT {
-            return Err(io::Error::other(format!(
-                "more files than any base has ({ENTRIES_LIMIT}, {} MiB of names)",
-                NAMES_LIMIT >> 20
-            )));
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, bytes: usize) -> io::Result<()> {
-        self.kept += bytes;
-        if self.kept > KEPT_LIMIT {
-            return Err(io::Error::other(
-                "more package lists and configuration than any base has",
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// What one layer changes.
-#[derive(Default)]
-struct Changes {
-    entries: BTreeMap<TreePath, Found>,
-    /// Directories above them that came without an entry of their own before.
-    parents: BTreeSet<TreePath>,
-    whiteouts: Vec<TreePath>,
-    /// Directories of which nothing from below remains; empty text is the root.
-    opaque: Vec<String>,
-}
-
-impl Changes {
-    fn read(reader: &mut LayerReader<'_>, room: &mut Room) -> io::Result<Self> {
-        let mut changes = Self::default();
-        // The directory of the entry before: archivers write those of one directory together.
-        let mut directory = String::new();
-        while let Some(found) = reader.next_member()? {
-            room.entry(&found.path)?;
-            if found.path.parent_str() != directory {
-                found.path.parent_str().clone_into(&mut directory);
-                for parent in found.path.parents() {
-                    if !changes.entries.contains_key(&parent) && changes.parents.insert(parent.clone()) {
-                        room.entry(&parent)?;
-                    }
-                }
-            }
-            changes.add(found, reader, room)?;
-        }
-        Ok(changes)
-    }
-
-    fn add(&mut self, found: layer::Found, reader: &mut LayerReader<'_>, room: &mut Room) -> io::Result<()> {
-        let path = found.path;
-        let parent = path.parent_str();
-        // > the opaque whiteout file `.wh..wh..opq` [...] all children of the directory are hidden
-        if path.file_name() == ".wh..wh..opq" {
-            self.opaque.push(parent.to_owned());
-            return Ok(());
-        }
-        if let Some(name) = path.file_name().strip_prefix(".wh.") {
-            let hidden = if parent.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{parent}/{name}")
-            };
-            // Other `.wh..wh.` names are aufs's own bookkeeping.
-            if name.starts_with(".wh.") {
-                return Ok(());
-            }
-            // `.wh..` and `.wh...` would hide a directory from within.
-            let hidden = TreePath::new(&hidden).map_err(io::Error::other)?;
-            self.whiteouts.push(hidden);
-            return Ok(());
-        }
-        let found = match found.kind {
-            FoundKind::Directory => Found::Directory,
-            FoundKind::Symlink(target) => {
-                room.keep(target.len())?;
-                Found::Link(target)
-            }
-            FoundKind::HardLink(target) => self
-                .entries
-                .get(&target)
-                .cloned()
-                .unwrap_or_else(|| Found::File(Noted::default())),
-            FoundKind::File => Found::File(note(&path, found.mode, found.size, reader)?),
-            FoundKind::Other => Found::Other,
-        };
-        if let Found::File(noted) = &found {
-            room.keep(noted.text.as_ref().map_or(0, String::len))?;
-        }
-        self.entries.insert(path, found);
-        Ok(())
-    }
-}
-
-fn note(path: &TreePath, mode: u32, size: u64, reader: &mut LayerReader<'_>) -> io::Result<Noted> {
+/// What is kept of a file that comes.
+pub(super) fn note(path: &TreePath, mode: u32, size: u64, reader: &mut LayerReader<'_>) -> io::Result<Noted> {
     let mut noted = Noted {
         executable: mode & 0o111 != 0,
         ..Noted::default()
@@ -367,88 +282,6 @@ fn glibc(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn path(text: &str) -> TreePath {
-        TreePath::new(text).unwrap()
-    }
-
-    /// A tar whose names ending in `/` are directories, with `->` links, else files.
-    fn changes(names: &[&str]) -> Changes {
-        let mut builder = tar::Builder::new(Vec::new());
-        for name in names {
-            let mut header = tar::Header::new_ustar();
-            header.set_size(0);
-            header.set_mode(0o755);
-            if let Some((name, target)) = name.split_once("->") {
-                header.set_entry_type(tar::EntryType::Symlink);
-                builder.append_link(&mut header, name, target).unwrap();
-            } else {
-                let kind = if name.ends_with('/') {
-                    tar::EntryType::Directory
-                } else {
-                    tar::EntryType::Regular
-                };
-                header.set_entry_type(kind);
-                builder.append_data(&mut header, name, io::empty()).unwrap();
-            }
-        }
-        let tar = builder.into_inner().unwrap();
-        let mut reader = LayerReader::new(Box::new(io::Cursor::new(tar))).unwrap();
-        Changes::read(&mut reader, &mut Room::default()).unwrap()
-    }
-
-    fn files(layers: &[&[&str]]) -> Files {
-        let mut files = Files::default();
-        for layer in layers {
-            files.lay(changes(layer));
-        }
-        files
-    }
-
-    fn names(files: &Files) -> Vec<&str> {
-        files.iter().map(|(p, _)| p.as_str()).collect()
-    }
-
-    #[test]
-    fn whiteouts_hide_what_is_below_them_and_only_that() {
-        let below: &[&str] = &["a/", "a/1", "a/2", "b/", "b/1", "ab"];
-        assert_eq!(
-            names(&files(&[below, &["a/.wh.1", "a/3"]])),
-            ["a", "a/2", "a/3", "ab", "b", "b/1"]
-        );
-        assert_eq!(names(&files(&[below, &[".wh.a"]])), ["ab", "b", "b/1"]);
-        // The opaque mark counts for lower layers only, wherever it stands in its own.
-        assert_eq!(
-            names(&files(&[below, &["a/3", "a/.wh..wh..opq"]])),
-            ["a", "a/3", "ab", "b", "b/1"]
-        );
-        assert_eq!(names(&files(&[below, &[".wh..wh..opq", "c"]])), ["c"]);
-    }
-
-    #[test]
-    fn a_file_over_a_directory_replaces_it_and_a_directory_over_a_directory_does_not() {
-        let below: &[&str] = &["a/", "a/1"];
-        assert_eq!(names(&files(&[below, &["a"]])), ["a"]);
-        assert_eq!(names(&files(&[below, &["a/", "a/2"]])), ["a", "a/1", "a/2"]);
-    }
-
-    #[test]
-    fn links_are_followed_inside_the_base() {
-        let files = files(&[&[
-            "usr/bin/python3.13",
-            "usr/bin/python3->python3.13",
-            "bin->usr/bin",
-            "x->/../bin/./python3",
-            "loop->loop",
-            "usr/lib/",
-        ]]);
-        for name in ["bin/python3", "/usr/bin/python3.13", "x", "bin/../bin/python3"] {
-            assert_eq!(files.resolve(name), Some(path("usr/bin/python3.13")), "{name}");
-        }
-        for name in ["loop", "nothing", "usr/bin/python3/x", "bin/nothing"] {
-            assert_eq!(files.resolve(name), None, "{name}");
-        }
-    }
 
     #[test]
     fn versions_are_found_in_programs() {

@@ -15,7 +15,7 @@ use crate::platform::Platform;
 use crate::store::Store;
 
 /// Changes whenever the same layers would give another inventory.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What is in a base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

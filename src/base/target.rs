@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::timings;
 
 /// Changes whenever the same layers would give other findings.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// What the OCI runtimes take where the config has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -23,7 +23,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 pub struct Findings {
     /// Python, libc and CPU.
     pub target: Target,
-    /// Symbolic links that lead to directories, path to target as written.
+    /// Symbolic links that lead to directories, path to the absolute path of the directory.
     pub directory_links: BTreeMap<TreePath, String>,
     /// `/etc/passwd`.
     pub users: BTreeMap<String, User>,
@@ -311,19 +311,18 @@ fn libc(files: &Files, loader: Option<&str>, platform: Platform) -> Option<Libc>
     versions.min().map(|(major, minor)| Libc::Glibc { major, minor })
 }
 
+/// Links are followed here, as a kernel does it: `..` at the root leads nowhere else.
 fn directory_links(files: &Files) -> BTreeMap<TreePath, String> {
-    let links = files.iter().filter_map(|(path, found)| match found {
-        Found::Link(target) => Some((path, target)),
-        _ => None,
-    });
-    let leads_to_directory = |path: &TreePath| {
-        let place = files.resolve(path.as_str());
-        place.is_some_and(|p| files.get(&p) == Some(&Found::Directory))
-    };
+    let mut links = BTreeMap::new();
+    for (path, found) in files.iter() {
+        if matches!(found, Found::Link(_))
+            && let Some(place) = files.resolve(path.as_str())
+            && files.get(&place) == Some(&Found::Directory)
+        {
+            links.insert(path.clone(), format!("/{place}"));
+        }
+    }
     links
-        .filter(|(path, _)| leads_to_directory(path))
-        .map(|(path, target)| (path.clone(), target.clone()))
-        .collect()
 }
 
 /// `name:password:uid:gid:comment:home:shell` (`passwd(5)`); lines that are not of this form are nobody.

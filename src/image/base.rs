@@ -22,7 +22,8 @@ pub struct Base {
     pub origin: BaseOrigin,
     /// Python, libc and CPU, read from its files.
     pub target: Target,
-    /// Symbolic links of the base that lead to directories, path to target as written: trees laid over it follow them.
+    /// Symbolic links of the base that lead to directories, path to the absolute path of the directory: trees laid over the
+    /// base follow them.
     pub directory_links: BTreeMap<TreePath, String>,
     /// `/etc/passwd` of the base: user name to ids and home.
     pub users: BTreeMap<String, User>,
