@@ -96,6 +96,12 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A name that means something else in a layer.
+    ///
+    /// > As files prefixed with `.wh.` are special whiteout markers, it is not possible to create a filesystem which has a
+    /// > file or directory with a name beginning with `.wh.`. (image-spec layer.md)
+    #[error("{0} cannot be in an image: there a name that begins with `.wh.` hides another file")]
+    Whiteout(TreePath),
     /// A credential would be in it.
     #[error("the layer is not written")]
     Leak(#[source] crate::secrets::Leak),

@@ -11,6 +11,7 @@ use super::tar_hasher::TarHasher;
 use super::{Error, Options, Written, header, plan, work};
 use crate::digest::Hasher;
 use crate::parallel;
+use crate::paths::TreePath;
 use crate::secrets::{Hit, Watch};
 use crate::tree::{Content, Tree};
 
@@ -45,6 +46,10 @@ pub fn write_seen(
     out: &mut dyn Write,
     see: &mut dyn FnMut(&[u8]),
 ) -> Result<Written, Error> {
+    let hides = |path: &&TreePath| path.file_name().starts_with(".wh.");
+    if let Some(path) = tree.iter().map(|(path, _)| path).find(hides) {
+        return Err(Error::Whiteout(path.clone()));
+    }
     let queue = Queue::new(plan::jobs(tree, options.compression.rules()));
     let spare = Spare::default();
     std::thread::scope(|scope| {
@@ -231,7 +236,6 @@ mod tests {
 
     use super::*;
     use crate::layer::Compression;
-    use crate::paths::TreePath;
     use crate::tree::Entry;
 
     /// Several times as many bytes as may wait for the writer.
@@ -243,6 +247,24 @@ mod tests {
             tree.insert(path, Entry::file(content, false)).unwrap();
         }
         tree
+    }
+
+    #[test]
+    fn a_name_that_would_hide_another_file_is_not_written() {
+        for name in [".wh.a", "deps/.wh..wh..opq", "deps/.wh.x/file", "a/.wh."] {
+            let mut tree = Tree::new();
+            let file = Entry::file(Content::bytes(*b""), false);
+            tree.insert(TreePath::new(name).unwrap(), file).unwrap();
+            let options = Options {
+                mtime: 0,
+                compression: Compression::Gzip,
+                threads: 1,
+            };
+            let mut out = Vec::new();
+            let error = write(&tree, &options, &mut out).unwrap_err();
+            assert!(matches!(error, Error::Whiteout(_)), "{name}: {error}");
+            assert!(out.is_empty());
+        }
     }
 
     #[test]
