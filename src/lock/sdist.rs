@@ -47,6 +47,10 @@ pub(super) fn check(path: &Path, name: &str) -> Result<(), String> {
             return Err("it unpacks to more than any archive of sources".to_owned());
         }
     }
+    // Of nothing at all no reader would say that it is broken.
+    if members.count == 0 {
+        return Err("there is nothing in it".to_owned());
+    }
     Ok(())
 }
 
@@ -194,7 +198,26 @@ mod tests {
             fs_err::write(&path, "no archive of any kind").unwrap();
             assert!(check(&path, name).is_err(), "{name}");
         }
-        fs_err::write(&path, [0; 1024]).unwrap();
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(0);
+        builder
+            .append_data(&mut header, "a-1/PKG-INFO", io::empty())
+            .unwrap();
+        fs_err::write(&path, builder.into_inner().unwrap()).unwrap();
         assert_eq!(check(&path, "a-1.tar"), Ok(()));
+    }
+
+    /// pip has empty files of such names among its tests' data.
+    #[test]
+    fn nothing_is_no_archive() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        for bytes in [&[][..], &[0; 1024]] {
+            fs_err::write(&path, bytes).unwrap();
+            for name in ["a-1.tar.gz", "a-1.tar.xz", "a-1.tar.bz2", "a-1.tar", "a-1.zip"] {
+                assert!(check(&path, name).is_err(), "{name} of {} bytes", bytes.len());
+            }
+        }
     }
 }
