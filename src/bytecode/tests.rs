@@ -284,3 +284,108 @@ fn a_compiler_that_fails_and_a_source_that_cannot_be_read_are_errors_and_nothing
     }
     assert!(!host.store.root().join("packs").exists());
 }
+
+/// An interpreter is laid out from a base only if that is a recipe's; even then no name of its members may be made to lead
+/// out of the directory that it is laid out in.
+#[test]
+fn an_interpreter_is_laid_out_inside_its_directory_whatever_the_base_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("cache")).unwrap();
+    // A program that names a dynamic loader and libc.
+    let program = fs_err::read("/bin/sh").unwrap();
+    let elf = crate::native::Elf::read(&program).unwrap();
+    let loader = elf.interpreter.unwrap();
+    let loader = loader.rsplit('/').next().unwrap();
+    let outside = directory.path().join("outside");
+    fs_err::create_dir(&outside).unwrap();
+    let out = outside.display().to_string();
+    let base = hostile_base(&[
+        ("usr/bin", Some(&out), b""),
+        ("usr/bin/python3.13", Some(&out), b""),
+        ("usr/lib", Some(&out), b""),
+        ("usr/lib/python3.13", Some(&out), b""),
+        ("usr/lib/python3.13/encodings", Some("../../../../outside"), b""),
+        ("usr/lib/python3.13/encodings/utf_8.py", Some(&out), b""),
+        ("usr/lib/python3.13/encodings/__init__.py", None, b"pass\n"),
+        ("usr/bin/python3.13", None, &program),
+        ("usr/lib/x86_64-linux-gnu/libc.so.6", Some(".."), b""),
+        (
+            "usr/lib/x86_64-linux-gnu/libevil.so",
+            Some("../../../../outside/evil"),
+            b"",
+        ),
+        ("usr/lib/x86_64-linux-gnu/libc.so.6", Some("libc.so"), b""),
+        ("usr/lib/x86_64-linux-gnu/libc.so", None, &program),
+        (&format!("usr/lib/x86_64-linux-gnu/{loader}"), None, &program),
+    ]);
+    let files = base_files::BaseFiles::read(&base).unwrap();
+    let program = files.keep_program(&base, &store).unwrap();
+    let root = directory.path().join("root");
+    let interpreter = base_files::lay_out(&base, program, &root).unwrap();
+    assert!(interpreter.program.starts_with(&root), "{interpreter:?}");
+    assert_eq!(fs_err::read_dir(&outside).unwrap().count(), 0);
+    let mut names = Vec::new();
+    let mut open = vec![root.clone()];
+    while let Some(at) = open.pop() {
+        let kind = fs_err::symlink_metadata(&at).unwrap().file_type();
+        assert!(!kind.is_symlink(), "{}", at.display());
+        if kind.is_dir() {
+            open.extend(fs_err::read_dir(&at).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            names.push(at.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    names.sort();
+    let expected = [
+        "usr/bin/python3.13",
+        "usr/lib/python3.13/encodings/__init__.py",
+        &format!("usr/lib/x86_64-linux-gnu/{loader}"),
+        "usr/lib/x86_64-linux-gnu/libc.so.6",
+    ];
+    let mut expected = expected.map(str::to_owned);
+    expected.sort();
+    assert_eq!(names, expected);
+}
+
+/// What cannot be followed to a file beside it is no shared object.
+#[test]
+fn a_shared_object_that_leads_elsewhere_is_not_laid_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("cache")).unwrap();
+    let program = fs_err::read("/bin/sh").unwrap();
+    for target in ["/etc/hostname", "../../bin/python3.13", "..", "libc.so.6"] {
+        let base = hostile_base(&[
+            ("usr/bin/python3.13", None, &program),
+            ("usr/lib/x86_64-linux-gnu/libc.so.6", Some(target), b""),
+        ]);
+        let files = base_files::BaseFiles::read(&base).unwrap();
+        let refused = files.keep_program(&base, &store).unwrap_err();
+        let said = format!("{refused}: {}", std::error::Error::source(&refused).unwrap());
+        assert!(said.contains("that can be run"), "{target}: {said}");
+    }
+}
+
+/// A recipe's base with one layer of files and, where there is a target, links.
+fn hostile_base(members: &[(&str, Option<&str>, &[u8])]) -> crate::image::Base {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, target, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o755);
+        header.set_size(bytes.len() as u64);
+        match target {
+            Some(target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                archive.append_link(&mut header, name, target).unwrap();
+            }
+            None => archive.append_data(&mut header, name, *bytes).unwrap(),
+        }
+    }
+    let tar = archive.into_inner().unwrap();
+    let mut base = crate::image::testing::tiny_base();
+    base.layers = vec![layer::Layer {
+        diff_id: crate::digest::Digest::of(&tar),
+        blob: crate::blob::Blob::from_bytes(crate::image::LAYER_TAR, tar),
+        created_by: String::new(),
+    }];
+    base
+}
