@@ -91,9 +91,20 @@ impl Bench {
 
     /// Builds the project with one locked file; what is said.
     pub fn locked(&self, field: &str, file: &str, bytes: &[u8]) -> Result<(), String> {
+        self.locked_as(("a", "1.0"), field, file, bytes)
+    }
+
+    /// The same with a file of any name and version. One that is to be built is not: there is no uv.
+    pub fn locked_as(
+        &self,
+        (name, version): (&str, &str),
+        field: &str,
+        file: &str,
+        bytes: &[u8],
+    ) -> Result<(), String> {
         let path = self.put(&format!("app/wheels/{file}"), bytes);
         let text = format!(
-            "lock-version = \"1.0\"\ncreated-by = \"test\"\n[[packages]]\nname = \"a\"\nversion = \"1.0\"\n\
+            "lock-version = \"1.0\"\ncreated-by = \"test\"\n[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\n\
              {field}\nname = \"{file}\"\npath = \"wheels/{file}\"\nhashes.sha256 = \"{}\"\n",
             Digest::of(bytes).hex()
         );
@@ -101,16 +112,15 @@ impl Bench {
         let said = self.build("oci:base");
         fs_err::remove_file(path).unwrap();
         fs_err::remove_file(self.0.path("app/pylock.toml")).unwrap();
-        said
-    }
-
-    pub fn sdist(&self, ending: &str, bytes: &[u8]) -> Result<(), String> {
-        let said = self.locked("[packages.sdist]", &format!("a-1.0{ending}"), bytes);
         match said {
             // It was taken, and there is no uv to build it with.
             Err(said) if said.contains("cannot fetch uv") || said.contains("there is no uv") => Ok(()),
             said => said,
         }
+    }
+
+    pub fn sdist(&self, ending: &str, bytes: &[u8]) -> Result<(), String> {
+        self.locked("[packages.sdist]", &format!("a-1.0{ending}"), bytes)
     }
 
     pub fn wheel(&self, bytes: &[u8]) -> Result<(), String> {
@@ -135,8 +145,21 @@ impl Bench {
         self.build("oci:hostile")
     }
 
+    /// Builds on a base with more layers, of which these are the tars.
+    pub fn layers(&self, tars: &[Vec<u8>]) -> Result<(), String> {
+        let all = tars
+            .iter()
+            .map(|tar| (&tar[..], pyoci::image::LAYER_TAR, Digest::of(tar)));
+        self.add_layers(&all.collect::<Vec<_>>());
+        self.build("oci:hostile")
+    }
+
     /// Writes the layout `hostile`: the base with one more layer.
     pub fn add_layer(&self, bytes: &[u8], media_type: &str, diff_id: &Digest) {
+        self.add_layers(&[(bytes, media_type, diff_id.clone())]);
+    }
+
+    fn add_layers(&self, more: &[(&[u8], &str, Digest)]) {
         let (base, to) = (self.0.path("base"), self.0.path("hostile"));
         let _ = fs_err::remove_dir_all(&to);
         fs_err::create_dir_all(to.join("blobs/sha256")).unwrap();
@@ -151,13 +174,11 @@ impl Bench {
         let mut index = layout::index(&base);
         let mut manifest = layout::document(&base, &index["manifests"][0]);
         let mut config = layout::document(&base, &manifest["config"]);
-        config["rootfs"]["diff_ids"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!(diff_id));
+        let diff_ids = config["rootfs"]["diff_ids"].as_array_mut().unwrap();
+        diff_ids.extend(more.iter().map(|(_, _, diff_id)| json!(diff_id)));
         manifest["config"] = put(config.to_string().as_bytes(), pyoci::image::CONFIG);
         let layers = manifest["layers"].as_array_mut().unwrap();
-        layers.push(put(bytes, media_type));
+        layers.extend(more.iter().map(|(bytes, media_type, _)| put(bytes, media_type)));
         let mut entry = put(manifest.to_string().as_bytes(), pyoci::image::MANIFEST);
         entry["annotations"] = index["manifests"][0]["annotations"].clone();
         index["manifests"][0] = entry;
@@ -215,6 +236,11 @@ impl Bench {
 
 /// What a package says whose files are packed so.
 pub fn package(name: &str, data: &[u8]) -> Result<(), String> {
+    read_package(name, data).map(drop)
+}
+
+/// The package whose files are packed so.
+pub fn read_package(name: &str, data: &[u8]) -> Result<pyoci::debian::Deb, String> {
     let control = crate::support::tarball::tar(&[crate::support::tarball::file(
         "./control",
         "Package: a\nVersion: 1\n",
@@ -239,7 +265,7 @@ pub fn package(name: &str, data: &[u8]) -> Result<(), String> {
         archive.resize(archive.len().next_multiple_of(2), b'\n');
     }
     let read = pyoci::debian::Deb::read(&archive[..], &|_| false);
-    read.map(drop).map_err(|error| {
+    read.map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         format!("{error}{}", cause.unwrap_or_default())
     })

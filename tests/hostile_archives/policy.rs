@@ -36,7 +36,7 @@ pub fn setting(name: &str) -> String {
 }
 
 /// The last line of an error that says why.
-fn reason(said: &str) -> String {
+pub fn reason(said: &str) -> String {
     let mut lines = said
         .lines()
         .filter(|line| line.trim_start().starts_with("cause:") || line.starts_with("error:"));

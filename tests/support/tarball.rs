@@ -14,6 +14,7 @@ pub enum Member {
     Directory(String),
     Symlink(String, String),
     HardLink(String, String),
+    Pipe(String),
 }
 
 /// A regular file.
@@ -30,6 +31,7 @@ pub fn tar(members: &[Member]) -> Vec<u8> {
             Member::Directory(name) => (name, tar::EntryType::Directory, "", &[][..]),
             Member::Symlink(name, target) => (name, tar::EntryType::Symlink, &target[..], &[][..]),
             Member::HardLink(name, target) => (name, tar::EntryType::Link, &target[..], &[][..]),
+            Member::Pipe(name) => (name, tar::EntryType::Fifo, "", &[][..]),
         };
         tar.extend(header(name, kind, link, bytes.len() as u64));
         tar.extend(bytes);
