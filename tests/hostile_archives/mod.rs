@@ -10,6 +10,8 @@
 )]
 
 mod bombs;
+mod breakouts;
 mod cases;
+mod pip;
 mod policy;
 mod traced;
