@@ -58,16 +58,13 @@ pub(super) fn deflate(bytes: &[u8], blob: &mut Vec<u8>) {
     bits.push(0b010, 3);
     let mut at = 0;
     while at < bytes.len() {
-        match longest(bytes, at) {
-            Some((length, distance)) => {
-                bits.length(length);
-                bits.code(distance);
-                at += length;
-            }
-            None => {
-                bits.symbol(u32::from(bytes[at]));
-                at += 1;
-            }
+        if let Some((length, distance)) = longest(bytes, at) {
+            bits.length(length);
+            bits.code(distance);
+            at += length;
+        } else {
+            bits.symbol(u32::from(bytes[at]));
+            at += 1;
         }
     }
     // The end of the block.
@@ -164,9 +161,10 @@ impl Bits<'_> {
 
     /// The length of a repetition, 3 to 258.
     fn length(&mut self, length: usize) {
-        let number = LENGTHS.partition_point(|(first, _)| *first <= length) - 1;
-        let (first, extra_bits) = LENGTHS[number];
-        self.symbol(257 + number as u32);
+        let codes = (257..).zip(LENGTHS);
+        let up_to = codes.take_while(|(_, (first, _))| *first <= length);
+        let (code, (first, extra_bits)) = up_to.last().unwrap_or((257, LENGTHS[0]));
+        self.symbol(code);
         self.push((length - first) as u64, extra_bits);
     }
 
@@ -200,7 +198,8 @@ mod tests {
         let mut all = Vec::new();
         for length in (0..40).chain(250..270).chain([510, 512, 513, 1024, 4096]) {
             for shape in 0..4_usize {
-                let byte = |at: usize| [0, at * at % 251, at / 3 % 5, at % 512 * 7 % 256][shape] as u8;
+                let byte =
+                    |at: usize| [0, at * at % 251, at / 3 % 5, at % 512 * 7 % 256][shape].to_le_bytes()[0];
                 let bytes: Vec<u8> = (0..length).map(byte).collect();
                 deflate(&bytes, &mut blob);
                 all.extend_from_slice(&bytes);
