@@ -76,7 +76,8 @@ impl Store {
     }
 
     fn memo_place(&self, key: &Digest) -> PathBuf {
-        let (first, rest) = key.hex().split_at(2);
+        let hex = key.hex();
+        let (first, rest) = hex.split_at(2);
         self.root().join(MEMOS).join(first).join(rest)
     }
 }

@@ -192,7 +192,8 @@ impl Store {
 
     /// Where an entry is or would be.
     pub fn place(&self, kind: Kind, digest: &Digest) -> PathBuf {
-        let (first, rest) = digest.hex().split_at(2);
+        let hex = digest.hex();
+        let (first, rest) = hex.split_at(2);
         self.root
             .join(kind.directory())
             .join(digest.algorithm().name())

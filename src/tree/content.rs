@@ -21,8 +21,9 @@ pub enum Content {
         /// Its size in bytes.
         size: u64,
     },
-    /// A range of a larger file, stored or deflated: a member of a zip archive.
-    Member(Member),
+    /// A range of a larger file, stored or deflated: a member of a zip archive. Boxed, as a tree has room for its largest
+    /// content at every path, and some more that is not used yet.
+    Member(Box<Member>),
 }
 
 /// A member of a zip archive: where its bytes are and what they must be when read (APPNOTE.TXT 4.3.7, 4.4).
@@ -107,7 +108,7 @@ impl Content {
             }
             Self::Member(member) => {
                 let raw = MemberReader {
-                    member: member.clone(),
+                    member: Member::clone(member),
                     at: 0,
                 };
                 let inner: Box<dyn Read + Send> = match member.method {
@@ -119,7 +120,7 @@ impl Content {
                     inner,
                     size: member.size,
                     seen: 0,
-                    member: Some((crc32fast::Hasher::new(), member.hasher(), member.clone())),
+                    member: Some((crc32fast::Hasher::new(), member.hasher(), Member::clone(member))),
                     name,
                 }))
             }

@@ -1,13 +1,13 @@
 //! Installing: wheels become one tree, as `pip install --target --no-compile` into an empty directory would leave it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use super::record::{self, Row};
 use super::{Error, MAX_TEXT, Wheel, local, scheme, script, zip};
 use crate::interrupted::uninterrupted;
-use crate::paths::TreePath;
+use crate::paths::{PathError, TreePath};
 use crate::python::entry_points::is_interpreter;
 use crate::python::{PackageName, Target};
 use crate::tree::{Content, Entry, Tree, TreeError};
@@ -45,50 +45,128 @@ pub struct Installed {
     pub excluded: (usize, u64),
 }
 
-/// The file name of each file's wheel.
-pub type Owners = BTreeMap<TreePath, Arc<str>>;
+/// The file name of each file's wheel. Files that follow each other are mostly of one wheel: of these only the first is
+/// kept.
+#[derive(Clone, Debug, Default)]
+pub struct Owners(Vec<(TreePath, Arc<str>)>);
+
+impl Owners {
+    /// The file name of a file's wheel. Only files that are of some wheel are asked for.
+    pub fn get(&self, path: &TreePath) -> Option<&Arc<str>> {
+        let behind = self.0.partition_point(|(first, _)| first <= path);
+        Some(&self.0.get(behind.checked_sub(1)?)?.1)
+    }
+}
+
+impl FromIterator<(TreePath, Arc<str>)> for Owners {
+    fn from_iter<I: IntoIterator<Item = (TreePath, Arc<str>)>>(owners: I) -> Self {
+        let mut owners: Vec<_> = owners.into_iter().collect();
+        owners.sort_unstable();
+        owners.dedup_by(|(_, next), (_, before)| next == before);
+        owners.shrink_to_fit();
+        Self(owners)
+    }
+}
 
 /// Installs wheels together. Their order does not matter.
 ///
 /// Two wheels may have the same file at one path; different ones there are an error.
 pub fn install_all(mut wheels: Vec<Wheel>, options: &InstallOptions<'_>) -> Result<Installed, Error> {
     wheels.sort_by_cached_key(|wheel| wheel.filename().to_string());
-    let mut site = Site {
-        prefix: options.prefix,
-        tree: Tree::new(),
-        owners: Vec::new(),
-    };
-    let mut warnings = Vec::new();
-    let mut excluded = (0, 0);
-    for mut wheel in wheels {
-        warnings.append(&mut wheel.warnings);
-        let name: Arc<str> = wheel.filename().to_string().into();
-        for (path, entry) in install(wheel, options, &mut excluded)? {
-            site.add(&path, entry, &name)?;
-        }
+    let mut site = Site::new(options.prefix);
+    for wheel in wheels {
+        site.add(Placed::of(wheel, options)?)?;
     }
-    Ok(Installed {
-        tree: site.tree,
-        warnings,
-        owners: site.owners.into_iter().collect(),
-        excluded,
-    })
+    Ok(site.installed())
+}
+
+/// One wheel's files where they are installed, with those that installing makes. It takes less memory than the wheel.
+#[derive(Debug)]
+pub struct Placed {
+    wheel: Arc<str>,
+    files: Vec<(TreePath, Entry)>,
+    warnings: Vec<String>,
+    excluded: (usize, u64),
+}
+
+impl Placed {
+    /// The wheel's file name.
+    pub fn wheel(&self) -> &str {
+        &self.wheel
+    }
+
+    /// Installs a wheel by itself.
+    pub fn of(mut wheel: Wheel, options: &InstallOptions<'_>) -> Result<Self, Error> {
+        let files = std::mem::take(&mut wheel.files);
+        let mut rows = std::mem::take(&mut wheel.record).into_rows().peekable();
+        let mut installing = Installing {
+            wheel: &wheel,
+            options,
+            files: Vec::with_capacity(files.len()),
+            rows: Vec::with_capacity(files.len()),
+            excluded: (0, 0),
+        };
+        // Both are sorted, and each row is about a file.
+        for (path, file) in files {
+            let row = rows.next_if(|(of, _)| *of == path).map(|(_, row)| row);
+            installing.place(&path, file, row.unwrap_or_default())?;
+        }
+        for entry_point in script::scripts_of(&wheel.entry_points, options.target) {
+            let text = script::script(&options.target.interpreter, &entry_point);
+            installing.generate(&format!("bin/{}", entry_point.name), text, true)?;
+        }
+        installing.describe()?;
+        Ok(Self {
+            wheel: wheel.filename().to_string().into(),
+            files: installing.files,
+            excluded: installing.excluded,
+            warnings: wheel.warnings,
+        })
+    }
 }
 
 /// All wheels' files, and whose each is.
-struct Site<'a> {
+#[derive(Debug)]
+pub struct Site<'a> {
     prefix: &'a TreePath,
     tree: Tree,
     owners: Vec<(TreePath, Arc<str>)>,
+    warnings: Vec<String>,
+    excluded: (usize, u64),
 }
 
-impl Site<'_> {
-    /// Adds an entry of a wheel at a path relative to the prefix.
-    fn add(&mut self, path: &TreePath, entry: Entry, wheel: &Arc<str>) -> Result<(), Error> {
-        let path = self.prefix.join_path(path).map_err(|source| Error::Path {
-            wheel: wheel.to_string(),
-            source,
-        })?;
+impl<'a> Site<'a> {
+    /// A site without wheels.
+    pub fn new(prefix: &'a TreePath) -> Self {
+        Self {
+            prefix,
+            tree: Tree::new(),
+            owners: Vec::new(),
+            warnings: Vec::new(),
+            excluded: (0, 0),
+        }
+    }
+
+    /// Adds a wheel that was installed with the same prefix. Of two that have the same file, it is of the first.
+    pub fn add(&mut self, placed: Placed) -> Result<(), Error> {
+        self.warnings.extend(placed.warnings);
+        self.excluded.0 += placed.excluded.0;
+        self.excluded.1 += placed.excluded.1;
+        let mut files = placed.files.into_iter();
+        files.try_for_each(|(path, entry)| self.add_file(path, entry, &placed.wheel))
+    }
+
+    /// All that was added.
+    pub fn installed(self) -> Installed {
+        Installed {
+            tree: self.tree,
+            warnings: self.warnings,
+            owners: self.owners.into_iter().collect(),
+            excluded: self.excluded,
+        }
+    }
+
+    fn add_file(&mut self, path: TreePath, entry: Entry, wheel: &Arc<str>) -> Result<(), Error> {
         if let Some(there) = self.tree.get(path.as_str())
             && let (Some(old), Some(new)) = (there.content(), entry.content())
         {
@@ -167,40 +245,12 @@ fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The files of one wheel where they are installed, relative to the prefix, with those that installing makes.
-fn install(
-    mut wheel: Wheel,
-    options: &InstallOptions<'_>,
-    excluded: &mut (usize, u64),
-) -> Result<Vec<(TreePath, Entry)>, Error> {
-    let files = std::mem::take(&mut wheel.files);
-    let mut rows = std::mem::take(&mut wheel.record).into_rows().peekable();
-    let mut installing = Installing {
-        wheel: &wheel,
-        options,
-        files: Vec::with_capacity(files.len()),
-        rows: Vec::with_capacity(files.len()),
-        excluded,
-    };
-    // Both are sorted, and each row is about a file.
-    for (path, file) in files {
-        let row = rows.next_if(|(of, _)| *of == path).map(|(_, row)| row);
-        installing.place(&path, file, row.unwrap_or_default())?;
-    }
-    for entry_point in script::scripts_of(&wheel.entry_points, options.target) {
-        let text = script::script(&options.target.interpreter, &entry_point);
-        installing.generate(&format!("bin/{}", entry_point.name), text, true)?;
-    }
-    installing.describe()?;
-    Ok(installing.files)
-}
-
 struct Installing<'a> {
     wheel: &'a Wheel,
     options: &'a InstallOptions<'a>,
     files: Vec<(TreePath, Entry)>,
     rows: Vec<(TreePath, Row)>,
-    excluded: &'a mut (usize, u64),
+    excluded: (usize, u64),
 }
 
 impl Installing<'_> {
@@ -278,8 +328,10 @@ impl Installing<'_> {
             return entry.content().map_or(Ok(()), |content| self.check(content));
         }
         self.check_place(&path)?;
-        self.rows.push((path.clone(), row));
-        self.files.push((path, entry));
+        let place = self.options.prefix.join_path(&path);
+        self.files
+            .push((place.map_err(|source| self.misplaced(source))?, entry));
+        self.rows.push((path, row));
         Ok(())
     }
 
@@ -305,10 +357,14 @@ impl Installing<'_> {
     }
 
     fn path(&self, path: &str) -> Result<TreePath, Error> {
-        TreePath::new(path).map_err(|source| Error::Path {
+        TreePath::new(path).map_err(|source| self.misplaced(source))
+    }
+
+    fn misplaced(&self, source: PathError) -> Error {
+        Error::Path {
             wheel: self.wheel.filename().to_string(),
             source,
-        })
+        }
     }
 
     fn unreadable(&self, source: io::Error) -> Error {

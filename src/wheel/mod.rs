@@ -24,7 +24,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::error::Error;
-pub use self::install::{INSTALL_FORMAT, INSTALLER, InstallOptions, Installed, Owners, install_all};
+pub use self::install::{
+    INSTALL_FORMAT, INSTALLER, InstallOptions, Installed, Owners, Placed, Site, install_all,
+};
 pub use self::record::RecordError;
 pub(crate) use self::record::{Row, row_of, write as write_record};
 pub use self::script::script;
