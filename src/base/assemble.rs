@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::recipe::Recipe;
 use super::{Error, Options, Tools, finish, target};
-use crate::debian::{Archives, Keyring, PackageList};
+use crate::debian::{Archives, PackageList};
 use crate::digest::Digest;
 use crate::image::{Base, BaseOrigin};
 use crate::layer::{self, Layer};
@@ -65,10 +65,7 @@ pub fn packages(
 pub(super) fn archives<'a>(tools: &'a Tools, options: &Options) -> Result<Archives<'a>, Error> {
     Ok(Archives {
         mirrors: options.mirrors.clone(),
-        keyring: match &options.keyring {
-            Some(keyring) => keyring.clone(),
-            None => Keyring::debian().map_err(crate::debian::Error::Keyring)?,
-        },
+        keyring: options.keyring.clone(),
         http: tools.http,
         store: tools.store,
         progress: tools.progress,
@@ -93,7 +90,8 @@ fn layer_of(
     if let Some(layer) = archives.store.layer(&key, &created_by) {
         return Ok((layer, true));
     }
-    let unpacked = archives.unpack(list, &|path| recipe.leaves(path))?;
+    let leave = recipe.leave()?;
+    let unpacked = archives.unpack(list, &|path| leave.leaves(path))?;
     let tree = finish::finish(recipe, unpacked, platform.architecture)?;
     // Always gzip: a base is the same whatever the layers over it are compressed with.
     let write = layer::Options {

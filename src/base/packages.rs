@@ -64,7 +64,8 @@ pub fn add_packages(
     let kept = tools.store.layer(&key, &created_by);
     let there = kept.is_some();
     let make = || {
-        let unpacked = archives.unpack(&list, &|path| recipe.leaves(path))?;
+        let leave = recipe.leave()?;
+        let unpacked = archives.unpack(&list, &|path| leave.leaves(path))?;
         let tree = finished(unpacked, base, &inventory).map_err(Error::Packages)?;
         // Always gzip, as the base itself.
         let write = layer::Options {

@@ -51,6 +51,7 @@ impl Build<'_> {
             offline: settings.offline.unwrap_or(false),
             upgrade: self.upgrade,
             locked: settings.locked.unwrap_or(false),
+            parsed: self.parsed.clone(),
             ..Request::default()
         };
         if self.own_lock.is_some() {

@@ -148,7 +148,7 @@ fn write_held(image: &Closure, held: &Held, tags: &[String], options: &Options) 
     let prepare = || is_new.then(|| prepare(&index, &new)).transpose();
     // Side by side, as both wait for the disk.
     let (written, prepared) = std::thread::scope(|scope| {
-        let beside = parallel::start(scope, 1, prepare);
+        let beside = parallel::start(scope, usize::from(is_new), prepare);
         let written = write_blobs(&blobs, directory);
         let prepared = match beside.ok().and_then(|mut threads| threads.pop()) {
             Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
