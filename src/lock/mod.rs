@@ -116,6 +116,11 @@ pub struct Request {
 pub struct Parsed(Arc<Mutex<Option<(PathBuf, String, Lock)>>>);
 
 impl Parsed {
+    /// Forgets it: it takes memory.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The lock that a file's text is, by `parse` if it is another file or text than before.
     fn pylock(
         &self,

@@ -133,7 +133,8 @@ impl Content {
             let message = format!("file of {} bytes where at most {limit} are taken", self.size());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let mut bytes = Vec::new();
+        // One byte more than there are: then the end is found in the room that is there.
+        let mut bytes = Vec::with_capacity(usize::try_from(self.size()).map_err(io::Error::other)? + 1);
         self.open()?.read_to_end(&mut bytes)?;
         Ok(bytes)
     }

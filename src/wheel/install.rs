@@ -75,9 +75,9 @@ pub fn install_all(mut wheels: Vec<Wheel>, options: &InstallOptions<'_>) -> Resu
     wheels.sort_by_cached_key(|wheel| wheel.filename().to_string());
     let mut site = Site::new(options.prefix);
     for wheel in wheels {
-        site.add(Placed::of(wheel, options)?)?;
+        site.add(Placed::of(wheel, options)?);
     }
-    Ok(site.installed())
+    site.installed()
 }
 
 /// One wheel's files where they are installed, with those that installing makes. It takes less memory than the wheel.
@@ -129,10 +129,20 @@ impl Placed {
 #[derive(Debug)]
 pub struct Site<'a> {
     prefix: &'a TreePath,
-    tree: Tree,
-    owners: Vec<(TreePath, Arc<str>)>,
+    /// The file names of the wheels, in the order in which they were added.
+    wheels: Vec<Arc<str>>,
+    /// Their files in the same order.
+    files: Vec<Found>,
     warnings: Vec<String>,
     excluded: (usize, u64),
+}
+
+/// A file, and the number of its wheel.
+#[derive(Debug)]
+struct Found {
+    path: TreePath,
+    entry: Entry,
+    wheel: usize,
 }
 
 impl<'a> Site<'a> {
@@ -140,72 +150,105 @@ impl<'a> Site<'a> {
     pub fn new(prefix: &'a TreePath) -> Self {
         Self {
             prefix,
-            tree: Tree::new(),
-            owners: Vec::new(),
+            wheels: Vec::new(),
+            files: Vec::new(),
             warnings: Vec::new(),
             excluded: (0, 0),
         }
     }
 
-    /// Adds a wheel that was installed with the same prefix. Of two that have the same file, it is of the first.
-    pub fn add(&mut self, placed: Placed) -> Result<(), Error> {
+    /// Adds a wheel that was installed with the same prefix.
+    pub fn add(&mut self, placed: Placed) {
+        let wheel = self.wheels.len();
+        self.wheels.push(placed.wheel);
         self.warnings.extend(placed.warnings);
         self.excluded.0 += placed.excluded.0;
         self.excluded.1 += placed.excluded.1;
-        let mut files = placed.files.into_iter();
-        files.try_for_each(|(path, entry)| self.add_file(path, entry, &placed.wheel))
+        let files = placed.files.into_iter();
+        self.files
+            .extend(files.map(|(path, entry)| Found { path, entry, wheel }));
     }
 
-    /// All that was added.
-    pub fn installed(self) -> Installed {
-        Installed {
-            tree: self.tree,
+    /// Lays the files of all wheels together.
+    pub fn installed(mut self) -> Result<Installed, Error> {
+        // Stable: of one path the first wheel's file comes first.
+        self.files.sort_by(|one, other| one.path.cmp(&other.path));
+        let files = std::mem::take(&mut self.files);
+        let mut entries: Vec<(TreePath, Entry)> = Vec::with_capacity(files.len());
+        let mut owners: Vec<(TreePath, usize)> = Vec::new();
+        for Found { path, entry, wheel } in files {
+            let owner = owners.last().map(|(_, owner)| *owner);
+            if let (Some((there, old)), Some(owner)) = (entries.last_mut(), owner)
+                && *there == path
+            {
+                self.check_same(&path, (old, owner), (&entry, wheel))?;
+                // Executable for one is executable for both, whichever comes first.
+                old.mode |= entry.mode;
+                continue;
+            }
+            if owner != Some(wheel) {
+                owners.push((path.clone(), wheel));
+            }
+            entries.push((path, entry));
+        }
+        let named = owners
+            .iter()
+            .map(|(path, wheel)| (path.clone(), Arc::clone(&self.wheels[*wheel])));
+        let tree = Tree::of(entries).map_err(|error| self.conflict_of(&error, &owners))?;
+        Ok(Installed {
+            tree,
+            owners: named.collect(),
             warnings: self.warnings,
-            owners: self.owners.into_iter().collect(),
             excluded: self.excluded,
-        }
+        })
     }
 
-    fn add_file(&mut self, path: TreePath, entry: Entry, wheel: &Arc<str>) -> Result<(), Error> {
-        if let Some(there) = self.tree.get(path.as_str())
-            && let (Some(old), Some(new)) = (there.content(), entry.content())
-        {
-            let equal = same(old, new).map_err(|source| Error::Read {
-                wheel: wheel.to_string(),
+    /// Fails if two wheels have different files at a path.
+    fn check_same(
+        &self,
+        path: &TreePath,
+        (old, owner): (&Entry, usize),
+        (new, wheel): (&Entry, usize),
+    ) -> Result<(), Error> {
+        let equal = match (old.content(), new.content()) {
+            (Some(old), Some(new)) => same(old, new).map_err(|source| Error::Read {
+                wheel: self.wheels[wheel].to_string(),
                 source,
-            })?;
-            if !equal {
-                return Err(self.conflict(&path, &path, wheel));
-            }
-            // Executable for one is executable for both, whichever comes first.
-            let mode = there.mode | entry.mode;
-            self.tree.remove(&path);
-            self.tree.insert(path, entry.with_mode(mode))?;
-            return Ok(());
-        }
-        match self.tree.insert(path.clone(), entry) {
-            Ok(()) => {
-                self.owners.push((path, Arc::clone(wheel)));
-                Ok(())
-            }
-            Err(TreeError::Twice(path)) => Err(self.conflict(&path, &path, wheel)),
-            Err(TreeError::BelowFile(path, file)) => Err(self.conflict(&path, &file, wheel)),
+            })?,
+            _ => false,
+        };
+        equal
+            .then_some(())
+            .ok_or_else(|| self.conflict(path, owner, wheel))
+    }
+
+    /// The conflict of two wheels, of which one has a file where the other has a directory.
+    fn conflict_of(&self, error: &TreeError, owners: &[(TreePath, usize)]) -> Error {
+        let owner = |path: &TreePath| {
+            let behind = owners.partition_point(|(first, _)| first <= path);
+            behind.checked_sub(1).map_or(0, |at| owners[at].1)
+        };
+        let (below, file) = match error {
+            TreeError::BelowFile(below, file) => (below, file),
+            TreeError::Twice(path) => (path, path),
+        };
+        let (of_below, of_file) = (owner(below), owner(file));
+        if of_file <= of_below {
+            self.conflict(below, of_file, of_below)
+        } else {
+            self.conflict(file, of_below, of_file)
         }
     }
 
-    /// The error that `wheel`'s `path` meets what is at `there`, or below it.
-    fn conflict(&self, path: &TreePath, there: &TreePath, wheel: &Arc<str>) -> Error {
-        let mut owners = self.owners.iter();
-        let is_there = |(path, _): &&(TreePath, _)| path == there;
-        let is_below = |(path, _): &&(TreePath, _)| path.strip_prefix(there.as_str()).is_some();
-        let owner = owners.clone().find(is_there).or_else(|| owners.find(is_below));
+    /// The error that a wheel's path meets what an earlier one has there.
+    fn conflict(&self, path: &TreePath, first: usize, second: usize) -> Error {
         let relative = path.strip_prefix(self.prefix.as_str());
         Error::Conflict {
             path: relative
                 .and_then(|path| path.parse().ok())
                 .unwrap_or_else(|| path.clone()),
-            first: owner.map(|(_, owner)| owner.to_string()).unwrap_or_default(),
-            second: wheel.to_string(),
+            first: self.wheels[first].to_string(),
+            second: self.wheels[second].to_string(),
         }
     }
 }

@@ -218,10 +218,10 @@ impl Making<'_> {
                     .flatten()
                 {
                     file_names.push(placed.wheel().to_owned());
-                    site.add(placed)?;
+                    site.add(placed);
                 }
             }
-            Ok((site.installed(), file_names))
+            Ok((site.installed()?, file_names))
         })
     }
 

@@ -235,6 +235,7 @@ impl Build<'_> {
     /// The way of one build, for one platform.
     fn platform(&self, platform: Platform) -> anyhow::Result<(Image, PlatformReport)> {
         let plan = self.plan(platform)?;
+        self.parsed.forget();
         self.make(plan)
     }
 
