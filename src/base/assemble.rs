@@ -20,7 +20,7 @@ pub fn assemble(
     tools: &Tools,
     options: &Options,
 ) -> Result<Base, Error> {
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     let list = match &options.packages {
         Some(list) => list.clone(),
         None => archives.resolve(&recipe.wanted, platform.architecture, options.reuse)?,
@@ -57,20 +57,20 @@ pub fn packages(
     tools: &Tools,
     options: &Options,
 ) -> Result<PackageList, Error> {
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     Ok(archives.resolve(&recipe.wanted, platform.architecture, options.reuse)?)
 }
 
 /// The archives that packages come from.
-pub(super) fn archives<'a>(tools: &'a Tools, options: &Options) -> Result<Archives<'a>, Error> {
-    Ok(Archives {
+pub(super) fn archives<'a>(tools: &'a Tools, options: &Options) -> Archives<'a> {
+    Archives {
         mirrors: options.mirrors.clone(),
         keyring: options.keyring.clone(),
         http: tools.http,
         store: tools.store,
         progress: tools.progress,
         now: tools.environment.now_seconds(),
-    })
+    }
 }
 
 /// The base's one layer, from the store or from the packages; and whether it was in the store.

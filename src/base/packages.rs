@@ -39,7 +39,7 @@ pub fn add_packages(
 ) -> Result<Option<Added>, Error> {
     let inventory = inventory(&base.layers, &base.config, base.platform, tools.store)?;
     let recipe = recipe_for(reference, &inventory)?;
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     let list = match &options.packages {
         Some(list) => list.clone(),
         None => resolve(
@@ -96,7 +96,7 @@ pub fn added_packages(
 ) -> Result<PackageList, Error> {
     let inventory = inventory(&base.layers, &base.config, base.platform, tools.store)?;
     let recipe = recipe_for(reference, &inventory)?;
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     resolve(
         &archives,
         &recipe,
@@ -135,7 +135,7 @@ pub fn packages_of(
     options: &Options,
 ) -> Result<std::collections::BTreeMap<String, String>, Error> {
     let recipe = recipe_of(codename)?;
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     let mut found = std::collections::BTreeMap::new();
     if let (Some(suite), Some(component)) = (recipe.wanted.suites.first(), recipe.wanted.components.first()) {
         found = archives.packages_of(suite, component, platform.architecture, sonames)?;

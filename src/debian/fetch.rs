@@ -191,16 +191,10 @@ impl Archives<'_> {
             .get(&url)
             .and_then(|r| r.read(RELEASE_LIMIT))
             .map_err(download)?;
-        let debian;
-        let keyring = match &self.keyring {
-            Some(keyring) => keyring,
-            // Read here, as most builds read no release file.
-            None => {
-                debian = Keyring::debian().map_err(Error::Keyring)?;
-                &debian
-            }
-        };
-        Release::read(&message, &suite.name, keyring, self.now).map_err(|source| Error::Release {
+        // Debian's keys are parsed here, as most builds read no release file.
+        let own = self.keyring.clone().map_or_else(Keyring::debian, Ok);
+        let keyring = own.map_err(Error::Keyring)?;
+        Release::read(&message, &suite.name, &keyring, self.now).map_err(|source| Error::Release {
             suite: suite.name.clone(),
             url: http::redacted(&url),
             source,

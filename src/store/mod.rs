@@ -92,9 +92,9 @@ pub enum Error {
     #[error("expected {expected}, got {actual}")]
     Mismatch {
         /// The digest it should have had.
-        expected: Digest,
+        expected: Box<Digest>,
         /// The digest it has.
-        actual: Digest,
+        actual: Box<Digest>,
     },
     /// Reading or writing failed.
     #[error("cache {path}", path = .path.display())]
@@ -249,8 +249,8 @@ impl Store {
         let (digest, size) = entry.digest();
         match expected {
             Some(expected) if *expected != digest => Err(Error::Mismatch {
-                expected: expected.clone(),
-                actual: digest,
+                expected: Box::new(expected.clone()),
+                actual: Box::new(digest),
             }),
             _ => entry.keep(&digest, size),
         }
