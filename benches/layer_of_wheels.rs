@@ -94,7 +94,7 @@ fn tree_of(directory: &Path) -> Tree {
             };
             let path = TreePath::new(&format!("deps/{}", file.name().unwrap())).unwrap();
             // Wheels of one set may share a file, such as a licence; the first stays.
-            let _ = tree.insert(path, Entry::file(Content::Member(member), false));
+            let _ = tree.insert(path, Entry::file(Content::Member(Box::new(member)), false));
         }
     }
     tree

@@ -53,10 +53,17 @@ impl FromStr for Algorithm {
 /// A content digest, `algorithm:hex` (OCI image-spec, descriptor.md, "Digests").
 ///
 /// Parsing refuses unknown algorithms, wrong lengths and upper-case hex, so a value can be used as a file name.
+///
+/// There is one for every file of every wheel: the usual SHA-256 takes 40 bytes and nothing beside them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest {
-    algorithm: Algorithm,
-    hex: Box<str>,
+pub struct Digest(Hash);
+
+/// The bytes of a hash, ordered by the strength of its algorithm, then as its hexadecimal is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Hash {
+    Sha256([u8; 32]),
+    Sha384(Box<[u8; 48]>),
+    Sha512(Box<[u8; 64]>),
 }
 
 /// Why a text is not a digest.
@@ -76,35 +83,27 @@ pub enum DigestError {
 impl Digest {
     /// A digest from its parts; refuses hex of the wrong length or case.
     pub fn new(algorithm: Algorithm, hex: &str) -> Result<Self, DigestError> {
-        let valid = hex.len() == algorithm.length() * 2
-            && hex
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !valid {
-            return Err(DigestError::Hex(hex.to_owned(), algorithm));
-        }
-        Ok(Self {
-            algorithm,
-            hex: hex.into(),
-        })
+        let wrong = || DigestError::Hex(hex.to_owned(), algorithm);
+        let bytes = unhex(hex).ok_or_else(wrong)?;
+        Self::from_bytes(algorithm, &bytes).map_err(|_| wrong())
     }
 
     /// A digest from the bytes of the hash; refuses another number of them.
     pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, DigestError> {
-        let hex = hex(bytes).into_boxed_str();
-        if bytes.len() == algorithm.length() {
-            Ok(Self { algorithm, hex })
-        } else {
-            Err(DigestError::Hex(hex.into(), algorithm))
-        }
+        let hash = match algorithm {
+            Algorithm::Sha256 => bytes.try_into().map(Hash::Sha256),
+            Algorithm::Sha384 => bytes.try_into().map(Box::new).map(Hash::Sha384),
+            Algorithm::Sha512 => bytes.try_into().map(Box::new).map(Hash::Sha512),
+        };
+        hash.map(Self)
+            .map_err(|_| DigestError::Hex(hex(bytes), algorithm))
     }
 
     /// A SHA-256 from its eight words.
     pub fn sha256(words: [u32; 8]) -> Self {
-        Self {
-            algorithm: Algorithm::Sha256,
-            hex: hex(words.map(u32::to_be_bytes).as_flattened()).into(),
-        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(words.map(u32::to_be_bytes).as_flattened());
+        Self(Hash::Sha256(bytes))
     }
 
     /// The SHA-256 of bytes in memory.
@@ -134,12 +133,25 @@ impl Digest {
 
     /// The algorithm.
     pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        match self.0 {
+            Hash::Sha256(_) => Algorithm::Sha256,
+            Hash::Sha384(_) => Algorithm::Sha384,
+            Hash::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
+    /// The bytes of the hash.
+    fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Hash::Sha256(bytes) => bytes,
+            Hash::Sha384(bytes) => &bytes[..],
+            Hash::Sha512(bytes) => &bytes[..],
+        }
     }
 
     /// The hash in lower-case hexadecimal.
-    pub fn hex(&self) -> &str {
-        &self.hex
+    pub fn hex(&self) -> String {
+        hex(self.bytes())
     }
 
     /// Where an image layout has the blob of that digest.
@@ -163,7 +175,7 @@ impl FromStr for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm.name(), self.hex)
+        write!(f, "{}:{}", self.algorithm().name(), self.hex())
     }
 }
 
@@ -224,15 +236,11 @@ impl Hasher {
 
     /// The digest of all bytes added.
     pub fn finish(self) -> Digest {
-        let (algorithm, hex) = match self.0 {
-            State::Sha256(h) => (Algorithm::Sha256, hex(&h.finalize())),
-            State::Sha384(h) => (Algorithm::Sha384, hex(&h.finalize())),
-            State::Sha512(h) => (Algorithm::Sha512, hex(&h.finalize())),
-        };
-        Digest {
-            algorithm,
-            hex: hex.into(),
-        }
+        Digest(match self.0 {
+            State::Sha256(h) => Hash::Sha256(h.finalize().into()),
+            State::Sha384(h) => Hash::Sha384(Box::new(h.finalize().into())),
+            State::Sha512(h) => Hash::Sha512(Box::new(h.finalize().into())),
+        })
     }
 }
 
@@ -255,6 +263,20 @@ fn hex(bytes: &[u8]) -> String {
         text.push(DIGITS[usize::from(byte & 15)] as char);
     }
     text
+}
+
+/// The bytes of lower-case hexadecimal.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks() else {
+        return None;
+    };
+    let byte = |[high, low]: &[u8; 2]| Some(value(*high)? << 4 | value(*low)?);
+    pairs.iter().map(byte).collect()
 }
 
 #[cfg(test)]

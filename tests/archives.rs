@@ -139,7 +139,7 @@ fn of_several_images_one_must_be_named() {
         Member::File(name, _) if name.contains(".json") => Some(name.clone()),
         _ => None,
     });
-    let id = pyoci::digest::Digest::of(b"id 0").hex().to_owned();
+    let id = pyoci::digest::Digest::of(b"id 0").hex();
     let entry =
         |tags: Value| json!({ "Config": config, "RepoTags": tags, "Layers": [format!("{id}/layer.tar")] });
     let mut one = serde_json::from_slice::<Value>(&pieces.config).unwrap();

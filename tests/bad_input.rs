@@ -343,7 +343,7 @@ fn wheels_that_are_not_what_they_should_be_are_refused() {
     let file = locked("hash", std::slice::from_ref(&foo));
     let text = fs_err::read_to_string(&file).unwrap();
     let right = pyoci::digest::Digest::of(&fs_err::read(&foo).unwrap());
-    fs_err::write(&file, text.replace(right.hex(), &"0".repeat(64))).unwrap();
+    fs_err::write(&file, text.replace(&right.hex(), &"0".repeat(64))).unwrap();
     let wrong = "error: hash/wheels/foo-1.0-py3-none-any.whl is not the file of foo 1.0 that was locked: expected sha256:00";
     bench.refuses(1, &["hash"], wrong);
 

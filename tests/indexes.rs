@@ -301,7 +301,7 @@ fn a_server_of_ones_own_is_reached_with_its_authority_and_a_client_certificate()
     let scene = Scene::new();
     let path = scene.wheel("files", "X = 1\n");
     scene.lock(&[&path]);
-    let hex = Digest::of(&fs_err::read(&path).unwrap()).hex().to_owned();
+    let hex = Digest::of(&fs_err::read(&path).unwrap()).hex();
     let page = format!("<a href='thing-1.0-py3-none-any.whl#sha256={hex}'>x</a>");
     scene.sandbox.write("files/links.html", &page);
     certificate(&scene, "server.pem");

@@ -197,7 +197,7 @@ fn hashed_requirements_are_a_lock_that_needs_no_resolver() {
         server.put(&format!("newer/{name}/"), old.as_bytes());
         server.put(&format!("simple/{name}/"), page.as_bytes());
         server.put(&file, &bytes);
-        hashes.push(digest.hex().to_owned());
+        hashes.push(digest.hex());
     }
     let root = server.serve();
     let index = format!("{root}/simple");

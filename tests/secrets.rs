@@ -78,7 +78,7 @@ impl Scene {
         for path in &self.wheels {
             let file = path.file_name().unwrap().to_str().unwrap();
             let name = file.split('-').next().unwrap();
-            let hex = Digest::of(&fs_err::read(path).unwrap()).hex().to_owned();
+            let hex = Digest::of(&fs_err::read(path).unwrap()).hex();
             let _ = write!(
                 text,
                 "[[packages]]\nname = \"{name}\"\nversion = \"1.0\"\nwheels = [{{ url = \"{}/files/{file}\", hashes = {{ sha256 = \"{hex}\" }} }}]\n",
@@ -98,7 +98,7 @@ impl Scene {
         for path in &self.wheels {
             let file = path.file_name().unwrap().to_str().unwrap();
             let name = file.split('-').next().unwrap();
-            let hex = Digest::of(&fs_err::read(path).unwrap()).hex().to_owned();
+            let hex = Digest::of(&fs_err::read(path).unwrap()).hex();
             let _ = write!(
                 text,
                 "\n[[package]]\nname = \"{name}\"\nversion = \"1.0\"\nsource = {{ registry = \"{}\" }}\n\

@@ -134,7 +134,9 @@ pub fn recipe(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     match Recipe::parse("fuzz", &text) {
         Ok(recipe) => {
-            recipe.leaves("usr/share/doc/a");
+            if let Ok(leave) = recipe.leave() {
+                leave.leaves("usr/share/doc/a");
+            }
             recipe.canonical();
         }
         Err(error) => drop((error.to_string(), error.hint())),

@@ -143,7 +143,7 @@ pub fn splice(data: &[u8]) {
     let mut offset = 0;
     for (number, part) in parts.into_iter().enumerate() {
         let path: TreePath = format!("d{}/f{number}", number % 3).parse().expect("a path");
-        let member = Content::Member(part.member(&archive, offset));
+        let member = Content::Member(Box::new(part.member(&archive, offset)));
         offset += part.raw.len() as u64;
         let content = Content::bytes(part.plain);
         let inserted = plain.insert(path.clone(), Entry::file(content, false));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::recipe::Recipe;
 use super::{Error, Options, Tools, finish, target};
-use crate::debian::{Archives, Keyring, PackageList};
+use crate::debian::{Archives, PackageList};
 use crate::digest::Digest;
 use crate::image::{Base, BaseOrigin};
 use crate::layer::{self, Layer};
@@ -20,7 +20,7 @@ pub fn assemble(
     tools: &Tools,
     options: &Options,
 ) -> Result<Base, Error> {
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     let list = match &options.packages {
         Some(list) => list.clone(),
         None => archives.resolve(&recipe.wanted, platform.architecture, options.reuse)?,
@@ -57,23 +57,20 @@ pub fn packages(
     tools: &Tools,
     options: &Options,
 ) -> Result<PackageList, Error> {
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     Ok(archives.resolve(&recipe.wanted, platform.architecture, options.reuse)?)
 }
 
 /// The archives that packages come from.
-pub(super) fn archives<'a>(tools: &'a Tools, options: &Options) -> Result<Archives<'a>, Error> {
-    Ok(Archives {
+pub(super) fn archives<'a>(tools: &'a Tools, options: &Options) -> Archives<'a> {
+    Archives {
         mirrors: options.mirrors.clone(),
-        keyring: match &options.keyring {
-            Some(keyring) => keyring.clone(),
-            None => Keyring::debian().map_err(crate::debian::Error::Keyring)?,
-        },
+        keyring: options.keyring.clone(),
         http: tools.http,
         store: tools.store,
         progress: tools.progress,
         now: tools.environment.now_seconds(),
-    })
+    }
 }
 
 /// The base's one layer, from the store or from the packages; and whether it was in the store.
@@ -93,7 +90,8 @@ fn layer_of(
     if let Some(layer) = archives.store.layer(&key, &created_by) {
         return Ok((layer, true));
     }
-    let unpacked = archives.unpack(list, &|path| recipe.leaves(path))?;
+    let leave = recipe.leave()?;
+    let unpacked = archives.unpack(list, &|path| leave.leaves(path))?;
     let tree = finish::finish(recipe, unpacked, platform.architecture)?;
     // Always gzip: a base is the same whatever the layers over it are compressed with.
     let write = layer::Options {

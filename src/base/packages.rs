@@ -39,7 +39,7 @@ pub fn add_packages(
 ) -> Result<Option<Added>, Error> {
     let inventory = inventory(&base.layers, &base.config, base.platform, tools.store)?;
     let recipe = recipe_for(reference, &inventory)?;
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     let list = match &options.packages {
         Some(list) => list.clone(),
         None => resolve(
@@ -64,7 +64,8 @@ pub fn add_packages(
     let kept = tools.store.layer(&key, &created_by);
     let there = kept.is_some();
     let make = || {
-        let unpacked = archives.unpack(&list, &|path| recipe.leaves(path))?;
+        let leave = recipe.leave()?;
+        let unpacked = archives.unpack(&list, &|path| leave.leaves(path))?;
         let tree = finished(unpacked, base, &inventory).map_err(Error::Packages)?;
         // Always gzip, as the base itself.
         let write = layer::Options {
@@ -95,7 +96,7 @@ pub fn added_packages(
 ) -> Result<PackageList, Error> {
     let inventory = inventory(&base.layers, &base.config, base.platform, tools.store)?;
     let recipe = recipe_for(reference, &inventory)?;
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     resolve(
         &archives,
         &recipe,
@@ -134,7 +135,7 @@ pub fn packages_of(
     options: &Options,
 ) -> Result<std::collections::BTreeMap<String, String>, Error> {
     let recipe = recipe_of(codename)?;
-    let archives = archives(tools, options)?;
+    let archives = archives(tools, options);
     let mut found = std::collections::BTreeMap::new();
     if let (Some(suite), Some(component)) = (recipe.wanted.suites.first(), recipe.wanted.components.first()) {
         found = archives.packages_of(suite, component, platform.architecture, sonames)?;

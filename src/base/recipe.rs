@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::debian::{Suite, Wanted};
 use crate::paths::{PathError, TreePath};
@@ -84,7 +84,7 @@ pub struct Recipe {
     pub users: Vec<RecipeUser>,
     /// The config to write.
     pub config: Config,
-    leave: GlobSet,
+    leave: Vec<Glob>,
     text: Text,
 }
 
@@ -265,20 +265,39 @@ impl Recipe {
             symlinks: symlinks.collect::<Result<_, Error>>()?,
             users: text.users.clone(),
             config: text.config.clone(),
-            leave: patterns(name, &text.leave)?,
+            leave: globs(name, &text.leave)?,
             text,
         })
     }
 
-    /// Whether a path of a package is left out: it or a directory above it fits a pattern of `leave`.
-    pub fn leaves(&self, path: &str) -> bool {
-        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
-        above.chain([path]).any(|p| self.leave.is_match(p))
+    /// What is left out of packages. Made when packages are unpacked: a base that is kept needs none of it.
+    pub fn leave(&self) -> Result<Leave, Error> {
+        let mut set = GlobSetBuilder::new();
+        for glob in &self.leave {
+            set.add(glob.clone());
+        }
+        let set = set.build().map_err(|source| Error::Pattern {
+            name: self.name.clone(),
+            source,
+        })?;
+        Ok(Leave(set))
     }
 
     /// All that the recipe says, in one form: what a base depends on beside its packages.
     pub fn canonical(&self) -> String {
         serde_json::to_string(&self.text).unwrap_or_default()
+    }
+}
+
+/// The patterns of `leave`.
+#[derive(Clone, Debug)]
+pub struct Leave(GlobSet);
+
+impl Leave {
+    /// Whether a path of a package is left out: it or a directory above it fits a pattern.
+    pub fn leaves(&self, path: &str) -> bool {
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        above.chain([path]).any(|p| self.0.is_match(p))
     }
 }
 
@@ -310,21 +329,13 @@ fn read(name: &str, text: &str) -> Result<Text, Error> {
     })
 }
 
-fn patterns(name: &str, patterns: &[String]) -> Result<GlobSet, Error> {
-    let fault = |source| Error::Pattern {
+fn globs(name: &str, patterns: &[String]) -> Result<Vec<Glob>, Error> {
+    let glob = |pattern: &String| GlobBuilder::new(pattern).literal_separator(true).build();
+    let globs = patterns.iter().map(glob).collect::<Result<_, _>>();
+    globs.map_err(|source| Error::Pattern {
         name: name.to_owned(),
         source,
-    };
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        set.add(
-            GlobBuilder::new(pattern)
-                .literal_separator(true)
-                .build()
-                .map_err(fault)?,
-        );
-    }
-    set.build().map_err(fault)
+    })
 }
 
 #[cfg(test)]
@@ -340,10 +351,11 @@ mod tests {
                 "{name}"
             );
             assert_eq!(recipe.shell.is_some(), name.ends_with("-debug"), "{name}");
-            assert!(recipe.leaves("usr/share/man/man1/python3.1.gz"));
-            assert!(recipe.leaves("usr/share/doc/libc6/changelog.Debian.gz"));
-            assert!(!recipe.leaves("usr/share/doc/libc6/copyright"));
-            assert!(!recipe.leaves("usr/bin/python3.13") && !recipe.leaves("usr/sbin/ldconfig"));
+            let leave = recipe.leave().unwrap();
+            assert!(leave.leaves("usr/share/man/man1/python3.1.gz"));
+            assert!(leave.leaves("usr/share/doc/libc6/changelog.Debian.gz"));
+            assert!(!leave.leaves("usr/share/doc/libc6/copyright"));
+            assert!(!leave.leaves("usr/bin/python3.13") && !leave.leaves("usr/sbin/ldconfig"));
         }
         let debug = Recipe::load("trixie-debug").unwrap();
         let plain = Recipe::load("trixie").unwrap();

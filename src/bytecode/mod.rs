@@ -108,7 +108,7 @@ impl Workshop<'_> {
         let Some(sources) = self.maker.standard_library(self.store)? else {
             return Ok(None);
         };
-        let (code, _) = self.code(&sources, &Owners::new())?;
+        let (code, _) = self.code(&sources, &Owners::default())?;
         let mut tree = Tree::new();
         for (path, content) in code {
             tree.insert(path, Entry::file(content, false))?;

@@ -20,8 +20,8 @@ use crate::store::{Kind, Store};
 pub struct Archives<'a> {
     /// Where they are.
     pub mirrors: Mirrors,
-    /// Who may sign release files.
-    pub keyring: Keyring,
+    /// Who may sign release files; Debian if nobody is named.
+    pub keyring: Option<Keyring>,
     /// The HTTP client.
     pub http: &'a Client,
     /// Where downloads are kept.
@@ -191,7 +191,10 @@ impl Archives<'_> {
             .get(&url)
             .and_then(|r| r.read(RELEASE_LIMIT))
             .map_err(download)?;
-        Release::read(&message, &suite.name, &self.keyring, self.now).map_err(|source| Error::Release {
+        // Debian's keys are parsed here, as most builds read no release file.
+        let own = self.keyring.clone().map_or_else(Keyring::debian, Ok);
+        let keyring = own.map_err(Error::Keyring)?;
+        Release::read(&message, &suite.name, &keyring, self.now).map_err(|source| Error::Release {
             suite: suite.name.clone(),
             url: http::redacted(&url),
             source,

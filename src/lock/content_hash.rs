@@ -38,7 +38,7 @@ pub(super) fn json(table: &toml::Table) -> Option<Value> {
 pub(super) fn hash(value: &Value, spacing: Spacing) -> String {
     let mut out = String::new();
     write(value, spacing, &mut out);
-    Digest::of(out.as_bytes()).hex().to_owned()
+    Digest::of(out.as_bytes()).hex()
 }
 
 fn write(value: &Value, spacing: Spacing, out: &mut String) {

@@ -228,9 +228,9 @@ pub enum Error {
         /// Where it came from, redacted.
         location: String,
         /// The lock's digest.
-        expected: Digest,
+        expected: Box<Digest>,
         /// The digest of the bytes.
-        actual: Digest,
+        actual: Box<Digest>,
     },
     /// None of the package's files has a hash that the requirements give.
     #[error("no file of {package} has a hash that is given in {place}", place = .place.as_deref().unwrap_or("the requirements"))]

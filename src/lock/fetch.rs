@@ -309,8 +309,8 @@ impl Download<'_> {
             Some(expected) if expected != actual => Err(Error::WrongHash {
                 package: self.package.to_owned(),
                 location: self.artifact.location.to_string(),
-                expected: expected.clone(),
-                actual: actual.clone(),
+                expected: Box::new(expected.clone()),
+                actual: Box::new(actual.clone()),
             }),
             _ => Ok(()),
         }

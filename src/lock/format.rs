@@ -81,7 +81,9 @@ pub(super) fn read(
     let format = LockFormat::of_name(path).unwrap_or_else(|| LockFormat::of_text(&text));
     match format {
         LockFormat::Pylock => {
-            let lock = pylock::parse(&text, path, pylock::Hashes::Required)?;
+            let lock = request.parsed.pylock(path, &text, || {
+                pylock::parse(&text, path, pylock::Hashes::Required)
+            })?;
             if lock.minor > 0 {
                 let name = shown(path, request).display().to_string();
                 tools.progress.warn(format!(

@@ -49,7 +49,8 @@ mod walk;
 mod write;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pep440_rs::Version;
 use url::Url;
@@ -106,6 +107,35 @@ pub struct Request {
     pub locked: bool,
     /// An earlier lock for the same target: its versions are taken again where they still fit.
     pub preferred: Option<Lock>,
+    /// What was read of the lock file for another target.
+    pub parsed: Parsed,
+}
+
+/// The last `pylock.toml` that was read, shared by clones: it says the same for every target.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed(Arc<Mutex<Option<(PathBuf, String, Lock)>>>);
+
+impl Parsed {
+    /// Forgets it: it takes memory.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The lock that a file's text is, by `parse` if it is another file or text than before.
+    fn pylock(
+        &self,
+        path: &Path,
+        text: &str,
+        parse: impl FnOnce() -> Result<Lock, Error>,
+    ) -> Result<Lock, Error> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, lock)) = last.as_ref().filter(|(at, was, _)| at == path && was == text) {
+            return Ok(lock.clone());
+        }
+        let lock = parse()?;
+        *last = Some((path.to_owned(), text.to_owned(), lock.clone()));
+        Ok(lock)
+    }
 }
 
 /// Who resolves requirements.

@@ -135,7 +135,7 @@ fn artifact(artifact: &Artifact, subdirectory: Option<&str>, directory: &Path) -
         fields.push(format!("size = {size}"));
     }
     field(&mut fields, "subdirectory", subdirectory);
-    let hash = |d: &crate::digest::Digest| format!("{} = {}", d.algorithm().name(), quoted(d.hex()));
+    let hash = |d: &crate::digest::Digest| format!("{} = {}", d.algorithm().name(), quoted(&d.hex()));
     let hashes: Vec<_> = artifact.hashes.iter().map(hash).collect();
     fields.push(format!("hashes = {}", table(&hashes)));
     table(&fields)

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::tree::{Content, Tree};
 
@@ -107,13 +107,21 @@ const PEM_RUN: usize = 40;
 /// The bytes at the start of a file that tell whether it is text.
 const START: usize = 1024;
 
-static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+/// From so many bytes on the automaton that is searched by faster is worth the time that it takes to be made.
+const MANY: u64 = 1 << 20;
+
+/// What finds the beginnings of all shapes in few bytes, and what in many.
+static FEW: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| search(AhoCorasickKind::ContiguousNFA));
+static FAST: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| search(AhoCorasickKind::DFA));
+
+fn search(kind: AhoCorasickKind) -> Option<AhoCorasick> {
     let starts = SHAPES.iter().map(|shape| shape.0);
     let builder = AhoCorasick::builder()
         .match_kind(MatchKind::LeftmostLongest)
+        .kind(Some(kind))
         .build(starts);
     builder.ok()
-});
+}
 
 /// The text files of a tree that hold what looks like a credential, each with the first line that does. Only contents that
 /// are in memory are looked at.
@@ -122,9 +130,10 @@ pub fn exposed(tree: &Tree) -> Vec<Exposed> {
         Some(Content::Bytes(bytes)) => Some((path, bytes)),
         _ => None,
     });
+    let search = if tree.size() < MANY { &FEW } else { &FAST };
     files
         .filter_map(|(path, bytes)| {
-            let (line, what) = first(bytes)?;
+            let (line, what) = first_by(search.as_ref()?, bytes)?;
             let path = path.to_string();
             Some(Exposed { path, line, what })
         })
@@ -133,10 +142,13 @@ pub fn exposed(tree: &Tree) -> Vec<Exposed> {
 
 /// The line and kind of the first thing in a text that looks like a credential.
 pub fn first(bytes: &[u8]) -> Option<(usize, &'static str)> {
+    first_by(FEW.as_ref()?, bytes)
+}
+
+fn first_by(search: &AhoCorasick, bytes: &[u8]) -> Option<(usize, &'static str)> {
     if bytes[..bytes.len().min(START)].contains(&0) {
         return None;
     }
-    let search = SEARCH.as_ref()?;
     let found = search.find_iter(bytes).find_map(|found| {
         let Shape(start, form, what) = &SHAPES[found.pattern().as_usize()];
         let begins = start.starts_with('-')

@@ -64,11 +64,10 @@ pub(super) fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     files::persist(file, path).map(drop)
 }
 
-/// A file of new bytes, synced, for [`put`].
+/// A file of new bytes, for [`put`] when it is synced.
 pub(super) fn prepare(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let mut file = temporary_in(path.parent().unwrap_or(Path::new(".")))?;
     file.write_all(bytes)?;
-    uninterrupted(|| file.as_file().sync_all())?;
     Ok(file)
 }
 

@@ -12,6 +12,8 @@ use crate::files;
 
 /// The length of `sha256:` and 64 digits, and the line end.
 const HEADER: usize = 72;
+/// Room for most notes, in bytes: they are read at once.
+const MOST_NOTES: usize = 4096;
 
 impl Store {
     /// What was remembered under a key, here or at the [`super::Remote`]; a damaged note counts as none.
@@ -32,7 +34,7 @@ impl Store {
     fn own_memo(&self, key: &Digest) -> Option<Vec<u8>> {
         let path = self.memo_place(key);
         let mut file = fs_err::File::open(&path).ok()?;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(MOST_NOTES);
         file.read_to_end(&mut bytes).ok()?;
         let Some(body) = body(key, &bytes) else {
             // Another process may have put a good one there.
@@ -76,7 +78,8 @@ impl Store {
     }
 
     fn memo_place(&self, key: &Digest) -> PathBuf {
-        let (first, rest) = key.hex().split_at(2);
+        let hex = key.hex();
+        let (first, rest) = hex.split_at(2);
         self.root().join(MEMOS).join(first).join(rest)
     }
 }

@@ -92,9 +92,9 @@ pub enum Error {
     #[error("expected {expected}, got {actual}")]
     Mismatch {
         /// The digest it should have had.
-        expected: Digest,
+        expected: Box<Digest>,
         /// The digest it has.
-        actual: Digest,
+        actual: Box<Digest>,
     },
     /// Reading or writing failed.
     #[error("cache {path}", path = .path.display())]
@@ -192,7 +192,8 @@ impl Store {
 
     /// Where an entry is or would be.
     pub fn place(&self, kind: Kind, digest: &Digest) -> PathBuf {
-        let (first, rest) = digest.hex().split_at(2);
+        let hex = digest.hex();
+        let (first, rest) = hex.split_at(2);
         self.root
             .join(kind.directory())
             .join(digest.algorithm().name())
@@ -248,8 +249,8 @@ impl Store {
         let (digest, size) = entry.digest();
         match expected {
             Some(expected) if *expected != digest => Err(Error::Mismatch {
-                expected: expected.clone(),
-                actual: digest,
+                expected: Box::new(expected.clone()),
+                actual: Box::new(digest),
             }),
             _ => entry.keep(&digest, size),
         }

@@ -98,7 +98,7 @@ impl Store {
                 },
             };
             offset = offset.saturating_add(file.length);
-            Some((TreePath::new(&file.path).ok()?, Content::Member(member)))
+            Some((TreePath::new(&file.path).ok()?, Content::Member(Box::new(member))))
         };
         let contents = note.files.iter().map(content).collect::<Option<_>>()?;
         (offset == note.size && archive.size() == note.size).then_some(contents)

@@ -21,8 +21,9 @@ pub enum Content {
         /// Its size in bytes.
         size: u64,
     },
-    /// A range of a larger file, stored or deflated: a member of a zip archive.
-    Member(Member),
+    /// A range of a larger file, stored or deflated: a member of a zip archive. Boxed, as a tree has room for its largest
+    /// content at every path, and some more that is not used yet.
+    Member(Box<Member>),
 }
 
 /// A member of a zip archive: where its bytes are and what they must be when read (APPNOTE.TXT 4.3.7, 4.4).
@@ -107,7 +108,7 @@ impl Content {
             }
             Self::Member(member) => {
                 let raw = MemberReader {
-                    member: member.clone(),
+                    member: Member::clone(member),
                     at: 0,
                 };
                 let inner: Box<dyn Read + Send> = match member.method {
@@ -119,7 +120,7 @@ impl Content {
                     inner,
                     size: member.size,
                     seen: 0,
-                    member: Some((crc32fast::Hasher::new(), member.hasher(), member.clone())),
+                    member: Some((crc32fast::Hasher::new(), member.hasher(), Member::clone(member))),
                     name,
                 }))
             }
@@ -132,7 +133,8 @@ impl Content {
             let message = format!("file of {} bytes where at most {limit} are taken", self.size());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let mut bytes = Vec::new();
+        // One byte more than there are: then the end is found in the room that is there.
+        let mut bytes = Vec::with_capacity(usize::try_from(self.size()).map_err(io::Error::other)? + 1);
         self.open()?.read_to_end(&mut bytes)?;
         Ok(bytes)
     }

@@ -1,16 +1,16 @@
 //! Installing: wheels become one tree, as `pip install --target --no-compile` into an empty directory would leave it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use super::record::{self, Row};
-use super::{Error, MAX_TEXT, Wheel, local, scheme, script, zip};
+use super::{Error, Installed, MAX_TEXT, Site, Wheel, local, scheme, script, zip};
 use crate::interrupted::uninterrupted;
-use crate::paths::TreePath;
+use crate::paths::{PathError, TreePath};
 use crate::python::entry_points::is_interpreter;
 use crate::python::{PackageName, Target};
-use crate::tree::{Content, Entry, Tree, TreeError};
+use crate::tree::{Content, Entry};
 
 /// What the INSTALLER file of every installed distribution says: the tree is the one that pip leaves, and whoever asks
 /// INSTALLER which tool may change it is answered as if pip had made it.
@@ -32,131 +32,65 @@ pub struct InstallOptions<'a> {
     pub requested: &'a BTreeSet<PackageName>,
 }
 
-/// What installing gives.
-#[derive(Clone, Debug)]
-pub struct Installed {
-    /// The prefix and all in it.
-    pub tree: Tree,
-    /// What the user should know.
-    pub warnings: Vec<String>,
-    /// The file name of each file's wheel; of a file that several have, the first.
-    pub owners: Owners,
-    /// How many files were left out because of `exclude`, and their bytes.
-    pub excluded: (usize, u64),
-}
-
-/// The file name of each file's wheel.
-pub type Owners = BTreeMap<TreePath, Arc<str>>;
-
 /// Installs wheels together. Their order does not matter.
 ///
 /// Two wheels may have the same file at one path; different ones there are an error.
 pub fn install_all(mut wheels: Vec<Wheel>, options: &InstallOptions<'_>) -> Result<Installed, Error> {
     wheels.sort_by_cached_key(|wheel| wheel.filename().to_string());
-    let mut site = Site {
-        prefix: options.prefix,
-        tree: Tree::new(),
-        owners: Vec::new(),
-    };
-    let mut warnings = Vec::new();
-    let mut excluded = (0, 0);
-    for mut wheel in wheels {
-        warnings.append(&mut wheel.warnings);
-        let name: Arc<str> = wheel.filename().to_string().into();
-        for (path, entry) in install(wheel, options, &mut excluded)? {
-            site.add(&path, entry, &name)?;
-        }
+    let mut site = Site::new(options.prefix);
+    for wheel in wheels {
+        site.add(Placed::of(wheel, options)?);
     }
-    Ok(Installed {
-        tree: site.tree,
-        warnings,
-        owners: site.owners.into_iter().collect(),
-        excluded,
-    })
+    site.installed()
 }
 
-/// All wheels' files, and whose each is.
-struct Site<'a> {
-    prefix: &'a TreePath,
-    tree: Tree,
-    owners: Vec<(TreePath, Arc<str>)>,
+/// One wheel's files where they are installed, with those that installing makes. It takes less memory than the wheel.
+#[derive(Debug)]
+pub struct Placed {
+    pub(super) wheel: Arc<str>,
+    pub(super) files: Vec<(TreePath, Entry)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) excluded: (usize, u64),
 }
 
-impl Site<'_> {
-    /// Adds an entry of a wheel at a path relative to the prefix.
-    fn add(&mut self, path: &TreePath, entry: Entry, wheel: &Arc<str>) -> Result<(), Error> {
-        let path = self.prefix.join_path(path).map_err(|source| Error::Path {
-            wheel: wheel.to_string(),
-            source,
-        })?;
-        if let Some(there) = self.tree.get(path.as_str())
-            && let (Some(old), Some(new)) = (there.content(), entry.content())
-        {
-            let equal = same(old, new).map_err(|source| Error::Read {
-                wheel: wheel.to_string(),
-                source,
-            })?;
-            if !equal {
-                return Err(self.conflict(&path, &path, wheel));
-            }
-            // Executable for one is executable for both, whichever comes first.
-            let mode = there.mode | entry.mode;
-            self.tree.remove(&path);
-            self.tree.insert(path, entry.with_mode(mode))?;
-            return Ok(());
-        }
-        match self.tree.insert(path.clone(), entry) {
-            Ok(()) => {
-                self.owners.push((path, Arc::clone(wheel)));
-                Ok(())
-            }
-            Err(TreeError::Twice(path)) => Err(self.conflict(&path, &path, wheel)),
-            Err(TreeError::BelowFile(path, file)) => Err(self.conflict(&path, &file, wheel)),
-        }
+impl Placed {
+    /// The wheel's file name.
+    pub fn wheel(&self) -> &str {
+        &self.wheel
     }
 
-    /// The error that `wheel`'s `path` meets what is at `there`, or below it.
-    fn conflict(&self, path: &TreePath, there: &TreePath, wheel: &Arc<str>) -> Error {
-        let mut owners = self.owners.iter();
-        let is_there = |(path, _): &&(TreePath, _)| path == there;
-        let is_below = |(path, _): &&(TreePath, _)| path.strip_prefix(there.as_str()).is_some();
-        let owner = owners.clone().find(is_there).or_else(|| owners.find(is_below));
-        let relative = path.strip_prefix(self.prefix.as_str());
-        Error::Conflict {
-            path: relative
-                .and_then(|path| path.parse().ok())
-                .unwrap_or_else(|| path.clone()),
-            first: owner.map(|(_, owner)| owner.to_string()).unwrap_or_default(),
-            second: wheel.to_string(),
+    /// Installs a wheel by itself.
+    pub fn of(mut wheel: Wheel, options: &InstallOptions<'_>) -> Result<Self, Error> {
+        let files = std::mem::take(&mut wheel.files);
+        let mut rows = std::mem::take(&mut wheel.record).into_rows().peekable();
+        let mut installing = Installing {
+            wheel: &wheel,
+            options,
+            files: Vec::with_capacity(files.len()),
+            rows: Vec::with_capacity(files.len()),
+            excluded: (0, 0),
+        };
+        // Both are sorted, and each row is about a file.
+        for (path, file) in files {
+            let row = rows.next_if(|(of, _)| *of == path).map(|(_, row)| row);
+            installing.place(&path, file, row.unwrap_or_default())?;
         }
-    }
-}
-
-/// Whether two contents are equal, byte by byte unless sizes and checksums already differ.
-fn same(a: &Content, b: &Content) -> io::Result<bool> {
-    if a.size() != b.size() {
-        return Ok(false);
-    }
-    if let (Content::Member(a), Content::Member(b)) = (a, b)
-        && a.crc32 != b.crc32
-    {
-        return Ok(false);
-    }
-    let (mut a, mut b) = (a.open()?, b.open()?);
-    let (mut left, mut right) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
-        let (n, m) = (fill(&mut a, &mut left)?, fill(&mut b, &mut right)?);
-        if left[..n] != right[..m] {
-            return Ok(false);
+        for entry_point in script::scripts_of(&wheel.entry_points, options.target) {
+            let text = script::script(&options.target.interpreter, &entry_point);
+            installing.generate(&format!("bin/{}", entry_point.name), text, true)?;
         }
-        if n == 0 {
-            return Ok(true);
-        }
+        installing.describe()?;
+        Ok(Self {
+            wheel: wheel.filename().to_string().into(),
+            files: installing.files,
+            excluded: installing.excluded,
+            warnings: wheel.warnings,
+        })
     }
 }
 
 /// Reads until the buffer is full or the content ends.
-fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
+pub(super) fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match uninterrupted(|| reader.read(&mut buffer[filled..]))? {
@@ -167,40 +101,12 @@ fn fill(reader: &mut impl io::Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// The files of one wheel where they are installed, relative to the prefix, with those that installing makes.
-fn install(
-    mut wheel: Wheel,
-    options: &InstallOptions<'_>,
-    excluded: &mut (usize, u64),
-) -> Result<Vec<(TreePath, Entry)>, Error> {
-    let files = std::mem::take(&mut wheel.files);
-    let mut rows = std::mem::take(&mut wheel.record).into_rows().peekable();
-    let mut installing = Installing {
-        wheel: &wheel,
-        options,
-        files: Vec::with_capacity(files.len()),
-        rows: Vec::with_capacity(files.len()),
-        excluded,
-    };
-    // Both are sorted, and each row is about a file.
-    for (path, file) in files {
-        let row = rows.next_if(|(of, _)| *of == path).map(|(_, row)| row);
-        installing.place(&path, file, row.unwrap_or_default())?;
-    }
-    for entry_point in script::scripts_of(&wheel.entry_points, options.target) {
-        let text = script::script(&options.target.interpreter, &entry_point);
-        installing.generate(&format!("bin/{}", entry_point.name), text, true)?;
-    }
-    installing.describe()?;
-    Ok(installing.files)
-}
-
 struct Installing<'a> {
     wheel: &'a Wheel,
     options: &'a InstallOptions<'a>,
     files: Vec<(TreePath, Entry)>,
     rows: Vec<(TreePath, Row)>,
-    excluded: &'a mut (usize, u64),
+    excluded: (usize, u64),
 }
 
 impl Installing<'_> {
@@ -278,8 +184,10 @@ impl Installing<'_> {
             return entry.content().map_or(Ok(()), |content| self.check(content));
         }
         self.check_place(&path)?;
-        self.rows.push((path.clone(), row));
-        self.files.push((path, entry));
+        let place = self.options.prefix.join_path(&path);
+        self.files
+            .push((place.map_err(|source| self.misplaced(source))?, entry));
+        self.rows.push((path, row));
         Ok(())
     }
 
@@ -305,10 +213,14 @@ impl Installing<'_> {
     }
 
     fn path(&self, path: &str) -> Result<TreePath, Error> {
-        TreePath::new(path).map_err(|source| Error::Path {
+        TreePath::new(path).map_err(|source| self.misplaced(source))
+    }
+
+    fn misplaced(&self, source: PathError) -> Error {
+        Error::Path {
             wheel: self.wheel.filename().to_string(),
             source,
-        })
+        }
     }
 
     fn unreadable(&self, source: io::Error) -> Error {

@@ -13,6 +13,7 @@ mod made;
 mod record;
 mod scheme;
 mod script;
+mod site;
 #[cfg(test)]
 mod tests;
 mod zip;
@@ -24,10 +25,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::error::Error;
-pub use self::install::{INSTALL_FORMAT, INSTALLER, InstallOptions, Installed, Owners, install_all};
+pub use self::install::{INSTALL_FORMAT, INSTALLER, InstallOptions, Placed, install_all};
 pub use self::record::RecordError;
 pub(crate) use self::record::{Row, row_of, write as write_record};
 pub use self::script::script;
+pub use self::site::{Installed, Owners, Site};
 pub use self::zip::ZipError;
 use crate::blob::RandomFile;
 use crate::paths::TreePath;

@@ -165,9 +165,9 @@ fn digest(file: &File, algorithm: Algorithm, buffer: &mut [u8]) -> io::Result<Di
     let mut hasher = Hasher::new(algorithm);
     let member = Member {
         digest: None,
-        ..file.member.clone()
+        ..Member::clone(&file.member)
     };
-    let mut reader = Content::Member(member).open()?;
+    let mut reader = Content::Member(Box::new(member)).open()?;
     loop {
         match uninterrupted(|| reader.read(buffer))? {
             0 => return Ok(hasher.finish()),

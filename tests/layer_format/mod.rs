@@ -264,7 +264,11 @@ fn tree_of_shapes() -> Tree {
         .collect();
     let mut tree = Tree::new();
     for ((name, ..), member) in shapes.iter().zip(members(&streams)) {
-        add(&mut tree, &format!("deps/{name}"), Content::Member(member));
+        add(
+            &mut tree,
+            &format!("deps/{name}"),
+            Content::Member(Box::new(member)),
+        );
     }
     add(
         &mut tree,
@@ -472,7 +476,7 @@ fn a_member_that_is_not_what_was_stated_is_an_error_with_its_path() {
             for compression in [Compression::Gzip, Compression::Zstd] {
                 let mut tree = Tree::new();
                 add(&mut tree, "a", Content::bytes(noise(3_000_000, 8)));
-                add(&mut tree, "deps/bad", Content::Member(member.clone()));
+                add(&mut tree, "deps/bad", Content::Member(Box::new(member.clone())));
                 add(&mut tree, "z", Content::bytes(noise(3_000_000, 9)));
                 let error = layer::write(&tree, &options(compression, 4), &mut std::io::sink()).unwrap_err();
                 assert_eq!(error.to_string(), "cannot read the content of deps/bad");
@@ -528,7 +532,7 @@ fn headers_alone_come_back_however_many_follow_each_other() {
         let mut bits = Bits::default();
         bits.fixed_block(&content, true);
         let member = members(&[(bits.end_with_ones().0, Method::Deflated, content)]).remove(0);
-        add(&mut tree, "deps/spliced.py", Content::Member(member));
+        add(&mut tree, "deps/spliced.py", Content::Member(Box::new(member)));
         let (blob, written) = gzip(&tree, 2);
         let tar = gunzip(&blob);
         assert_eq!(written.diff_id, Digest::of(&tar), "{count}");
@@ -551,7 +555,7 @@ fn the_bytes_of_the_format_are_pinned() {
     let mut bits = Bits::default();
     bits.fixed_block(&content, true);
     let member = members(&[(bits.end_with_ones().0, Method::Deflated, content)]).remove(0);
-    add(&mut tree, "deps/spliced.py", Content::Member(member));
+    add(&mut tree, "deps/spliced.py", Content::Member(Box::new(member)));
     add(&mut tree, "deps/small.py", Content::bytes(small));
     tree.insert(path("deps/link"), Entry::symlink("small.py"))
         .unwrap();
@@ -589,7 +593,9 @@ proptest! {
         for (name, (deflated, level, step, content)) in files {
             let content = if deflated {
                 let stream = deflate(&content, level, Some((step, FlushCompress::Partial)));
-                Content::Member(members(&[(stream, Method::Deflated, content)]).remove(0))
+                Content::Member(Box::new(
+                    members(&[(stream, Method::Deflated, content)]).remove(0),
+                ))
             } else {
                 Content::bytes(content)
             };

@@ -26,7 +26,11 @@ fn tree_of_zip(bytes: &[u8]) -> Tree {
             digest: None,
             method,
         };
-        add(&mut tree, &entry.name().unwrap(), Content::Member(member));
+        add(
+            &mut tree,
+            &entry.name().unwrap(),
+            Content::Member(Box::new(member)),
+        );
     }
     tree
 }

@@ -139,8 +139,8 @@ fn a_wrong_hash_is_an_error_that_names_package_url_and_both_digests() {
     for part in [
         "thing 1.0",
         &index.url,
-        Digest::of(b"wheel").hex(),
-        Digest::of(b"WHEEL").hex(),
+        &Digest::of(b"wheel").hex(),
+        &Digest::of(b"WHEEL").hex(),
     ] {
         assert!(text.contains(part), "{part} is missing in: {text}");
     }

@@ -187,11 +187,7 @@ fn answer(
     if files.is_empty() {
         return nothing(404);
     }
-    let digest = |file: &str| {
-        Digest::of(&fs_err::read(directory.join(file)).unwrap())
-            .hex()
-            .to_owned()
-    };
+    let digest = |file: &str| Digest::of(&fs_err::read(directory.join(file)).unwrap()).hex();
     if habits.html || path == "/links.html" {
         let mut page = "<!DOCTYPE html><base href=\"/files/\">".to_owned();
         for file in files {

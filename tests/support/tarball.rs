@@ -92,7 +92,7 @@ impl Pieces {
     }
 
     fn config_hex(&self) -> String {
-        Digest::of(&self.config).hex().to_owned()
+        Digest::of(&self.config).hex()
     }
 
     /// Docker before 25: a directory for each layer, named by an id of its own, with `VERSION`, `json` and `layer.tar`;
@@ -110,7 +110,7 @@ impl Pieces {
         let mut members = Vec::new();
         let mut names: Vec<String> = Vec::new();
         for (at, layer) in self.layers.iter().enumerate() {
-            let id = Digest::of(format!("id {at}").as_bytes()).hex().to_owned();
+            let id = Digest::of(format!("id {at}").as_bytes()).hex();
             members.push(Member::Directory(format!("{id}/")));
             members.push(file(format!("{id}/VERSION"), "1.0"));
             members.push(file(format!("{id}/json"), json!({ "id": id }).to_string()));

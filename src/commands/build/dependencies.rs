@@ -51,6 +51,7 @@ impl Build<'_> {
             offline: settings.offline.unwrap_or(false),
             upgrade: self.upgrade,
             locked: settings.locked.unwrap_or(false),
+            parsed: self.parsed.clone(),
             ..Request::default()
         };
         if self.own_lock.is_some() {
@@ -188,6 +189,18 @@ impl Build<'_> {
         target: &Target,
         directory: &str,
     ) -> anyhow::Result<Installed> {
+        let install = |options: &InstallOptions<'_>| Ok((wheel::install_all(wheels, options)?, ()));
+        let (installed, ()) = self.installing(target, directory, install)?;
+        Ok(installed)
+    }
+
+    /// Has wheels installed into a directory of a tree as the project says, and tells of what the user should know.
+    pub(super) fn installing<T>(
+        &self,
+        target: &Target,
+        directory: &str,
+        install: impl FnOnce(&InstallOptions<'_>) -> anyhow::Result<(Installed, T)>,
+    ) -> anyhow::Result<(Installed, T)> {
         let prefix = TreePath::new(directory.trim_start_matches('/'))?;
         let exclude = excluded(&self.project.settings.exclude)?;
         let options = InstallOptions {
@@ -196,11 +209,11 @@ impl Build<'_> {
             exclude: &exclude,
             requested: &BTreeSet::new(),
         };
-        let installed = wheel::install_all(wheels, &options)?;
+        let (installed, more) = install(&options)?;
         for warning in &installed.warnings {
             self.progress.warn(warning.clone());
         }
-        Ok(installed)
+        Ok((installed, more))
     }
 
     /// Stands for everything that decides the bytes of the dependencies layer.

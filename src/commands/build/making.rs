@@ -19,10 +19,12 @@ use crate::paths::TreePath;
 use crate::project::runtime;
 use crate::python::PackageName;
 use crate::tree::{Content, Tree};
-use crate::wheel::{self, Installed, Owners, Wheel};
+use crate::wheel::{self, Installed, Owners, Placed, Site, Wheel};
 
 /// Changes whenever other things are known of the same layer.
 const FORMAT: u32 = 2;
+/// How many wheels are opened before their files are laid together.
+const OPEN_AT_ONCE: usize = 32;
 
 /// What is known of a layer of dependencies.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -149,11 +151,6 @@ impl Making<'_> {
         arriving: &Arriving<'_>,
     ) -> anyhow::Result<(Layer, Facts)> {
         let build = self.build;
-        let open = |package: &&Selected| self.open(&package.name, arriving);
-        let open_all = || parallel::map(&part.packages, build.layers.threads, open);
-        let wheels = build.timings.step("open wheels", "", open_all)?;
-        let wheels: Vec<Wheel> = wheels.into_iter().flatten().collect();
-        let file_names: Vec<String> = wheels.iter().map(|wheel| wheel.filename().to_string()).collect();
         // The layer's pipeline checks every file against RECORD and knows no wheels: find the one to name.
         let named = |error: anyhow::Error| {
             match arriving.settle() {
@@ -162,12 +159,13 @@ impl Making<'_> {
                 Err(lock::Error::Stopped) => return error,
                 Err(fault) => return fault.into(),
             }
-            let mut wheels = part.packages.iter().filter_map(|package| open(package).ok()?);
+            let packages = part.packages.iter();
+            let mut wheels = packages.filter_map(|package| self.open(&package.name, arriving).ok()?);
             let fault = wheels.find_map(|wheel| wheel.verify_record().err());
             fault.map_or(error, Into::into)
         };
-        let install = || build.install(wheels, &self.base.target, runtime::DEPENDENCIES);
-        let installed = build.timings.step("install", "", install)?;
+        let install = || self.install(part, arriving);
+        let (installed, file_names) = build.timings.step("install", "", install)?;
         let files = several
             .then(|| listing(&installed, &file_names))
             .transpose()
@@ -201,6 +199,30 @@ impl Making<'_> {
         let note = serde_json::to_vec(&facts).unwrap_or_default();
         build.store.remember(&facts_key(key), &note)?;
         Ok((layer, facts))
+    }
+
+    /// Opens and installs the wheels of a layer, and gives their file names. A wheel takes much more memory than what is
+    /// installed of it, so only some are open at once.
+    fn install(&self, part: &Part, arriving: &Arriving<'_>) -> anyhow::Result<(Installed, Vec<String>)> {
+        let build = self.build;
+        build.installing(&self.base.target, runtime::DEPENDENCIES, |options| {
+            let mut site = Site::new(options.prefix);
+            let mut file_names = Vec::new();
+            let placed = |package: &&Selected| -> anyhow::Result<_> {
+                let wheel = self.open(&package.name, arriving)?;
+                Ok(wheel.map(|wheel| Placed::of(wheel, options)).transpose()?)
+            };
+            for packages in part.packages.chunks(OPEN_AT_ONCE) {
+                for placed in parallel::map(packages, build.layers.threads, placed)?
+                    .into_iter()
+                    .flatten()
+                {
+                    file_names.push(placed.wheel().to_owned());
+                    site.add(placed);
+                }
+            }
+            Ok((site.installed()?, file_names))
+        })
     }
 
     /// Opens the wheel of a package, which may still be arriving.

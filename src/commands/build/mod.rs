@@ -30,6 +30,7 @@ use crate::environment::Environment;
 use crate::http::Client;
 use crate::image::{Closure, Image, Index, LayerKind, Record, assemble, record};
 use crate::layer::Options as LayerOptions;
+use crate::lock::Parsed;
 use crate::platform::{Architecture, Platform};
 use crate::progress::Progress;
 use crate::project::Project;
@@ -84,6 +85,8 @@ struct Build<'a> {
     locked_base: Option<LockedBase>,
     /// The Debian packages over that base.
     locked_packages: Option<LockedPackages>,
+    /// The lock file that was read.
+    parsed: Parsed,
     /// Whether decisions are only explained: then nothing of the project is run, not even its build backend.
     explains: bool,
 }
@@ -189,6 +192,7 @@ impl<'a> Build<'a> {
             locked_base,
             own_lock,
             project,
+            parsed: Parsed::default(),
             explains: false,
         };
         build.http = build.http.clone().with_access(build.access()?, environment)?;
@@ -231,6 +235,7 @@ impl Build<'_> {
     /// The way of one build, for one platform.
     fn platform(&self, platform: Platform) -> anyhow::Result<(Image, PlatformReport)> {
         let plan = self.plan(platform)?;
+        self.parsed.forget();
         self.make(plan)
     }
 

@@ -97,7 +97,7 @@ impl SharedCache {
 fn tag(place: &RegistryReference, key: &Digest) -> String {
     match &place.tag {
         Some(tag) => format!("{tag}-{}", key.hex()),
-        None => key.hex().to_owned(),
+        None => key.hex(),
     }
 }
 

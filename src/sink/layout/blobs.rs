@@ -18,14 +18,18 @@ use crate::parallel;
 
 /// How many blobs are written at once.
 const AT_ONCE: usize = 4;
+/// Blobs of up to so many bytes are written faster than a thread is started.
+const SMALL: u64 = 64 * 1024;
 /// How much is read at once, in bytes.
 const BUFFER: usize = 256 * 1024;
 /// The read and write bits of a file that a layout may share with the cache.
 const READ_ONLY: u32 = 0o444;
 
-/// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk. Gives
-/// their bytes.
-pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<u64, Error> {
+/// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk, and beside
+/// them a file that is not synced yet. Gives their bytes.
+///
+/// Small ones are all written before any is synced: a journal takes what is there by then at once.
+pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path, beside: Option<&File>) -> Result<u64, Error> {
     let is_there = |blob: &Blob| {
         let metadata = fs_err::metadata(blob_path(layout, &blob.descriptor.digest));
         metadata.is_ok_and(|m| m.is_file() && m.len() == blob.descriptor.size)
@@ -45,7 +49,24 @@ pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<u64, Error> 
     for parent in &parents {
         fs_err::create_dir_all(parent).map_err(fault)?;
     }
-    parallel::map(&missing, AT_ONCE, |blob| write_blob(blob, layout))?;
+    let (small, large): (Vec<&Blob>, Vec<&Blob>) =
+        missing.iter().partition(|blob| blob.descriptor.size <= SMALL);
+    let mut written = Vec::new();
+    for blob in small {
+        let path = blob_path(layout, &blob.descriptor.digest);
+        written.push((temporary(blob, &path)?, path));
+    }
+    let unsynced = written.iter().map(|(file, path)| (file.as_file(), &**path));
+    let tasks: Vec<Task<'_>> = large
+        .into_iter()
+        .map(Task::Write)
+        .chain(beside.map(|file| Task::Sync(file, layout)))
+        .chain(unsynced.map(|(file, path)| Task::Sync(file, path)))
+        .collect();
+    parallel::map(&tasks, AT_ONCE, |task| task.run(layout))?;
+    for (file, path) in written {
+        put(file, &path).map_err(|source| Error::Write { path, source })?;
+    }
     let above = [layout.join("blobs"), layout.to_owned()];
     parents
         .iter()
@@ -55,27 +76,50 @@ pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path) -> Result<u64, Error> 
     Ok(missing.iter().map(|blob| blob.descriptor.size).sum())
 }
 
+/// What one thread waits for.
+enum Task<'t> {
+    /// A blob is written and synced and has its name.
+    Write(&'t Blob),
+    /// A file is synced, which is or will be at a path.
+    Sync(&'t File, &'t Path),
+}
+
+impl Task<'_> {
+    fn run(&self, layout: &Path) -> Result<(), Error> {
+        match self {
+            Self::Write(blob) => {
+                let path = blob_path(layout, &blob.descriptor.digest);
+                let file = temporary(blob, &path)?;
+                persist(file, &path).map_err(|source| Error::Write { path, source })
+            }
+            Self::Sync(file, path) => uninterrupted(|| file.sync_all()).map_err(|source| Error::Write {
+                path: (*path).to_owned(),
+                source,
+            }),
+        }
+    }
+}
+
 /// Gives a document of the layout new bytes: written beside it, synced, renamed over it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let replaced = prepare(path, bytes).and_then(|file| put(file, path));
+    let replaced = prepare(path, bytes).and_then(|file| persist(file, path));
     replaced.map_err(|source| Error::Write {
         path: path.to_owned(),
         source,
     })
 }
 
-fn write_blob(blob: &Blob, layout: &Path) -> Result<(), Error> {
-    let path = blob_path(layout, &blob.descriptor.digest);
-    let directory = path.parent().unwrap_or(layout);
+/// A blob under a temporary name beside `path`, verified and not synced.
+fn temporary(blob: &Blob, path: &Path) -> Result<NamedTempFile, Error> {
+    let directory = path.parent().unwrap_or(path);
     let shares = |source| Some((source, shared(source, directory)?));
-    let file = match blob.content.path().and_then(shares) {
+    match blob.content.path().and_then(shares) {
         Some((source, file)) => {
             verify(blob, file.as_file(), source).map_err(|source| unreadable(blob, source))?;
-            file
+            Ok(file)
         }
-        None => copied(blob, &path)?,
-    };
-    persist(file, &path).map_err(|source| Error::Write { path, source })
+        None => copied(blob, path),
+    }
 }
 
 /// A file under a temporary name of the layout's without a copy of its bytes: a clone where the file system has clones
@@ -191,7 +235,7 @@ mod tests {
         for (mode, may_share) in [(0o444, true), (0o644, false), (0o400, false)] {
             let layout = directory.path().join(format!("{mode:o}"));
             let blob = blob(&file, b"right", mode);
-            assert_eq!(write_blobs(&[&blob], &layout).unwrap(), 5);
+            assert_eq!(write_blobs(&[&blob], &layout, None).unwrap(), 5);
             let written = blob_path(&layout, &blob.descriptor.digest);
             assert_eq!(fs_err::read(&written).unwrap(), b"right");
             let inode = |path: &Path| fs_err::metadata(path).unwrap().ino();
@@ -203,7 +247,7 @@ mod tests {
         for wrong in [&b"wrong"[..], b"righ", b"right!"] {
             let layout = directory.path().join("wrong");
             let blob = blob(&file, wrong, 0o444);
-            let error = write_blobs(&[&blob], &layout).unwrap_err();
+            let error = write_blobs(&[&blob], &layout, None).unwrap_err();
             assert!(matches!(error, Error::Blob { .. }), "{error}");
             let blobs = fs_err::read_dir(layout.join("blobs/sha256")).unwrap();
             assert_eq!(blobs.count(), 0);

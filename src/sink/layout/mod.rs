@@ -9,10 +9,10 @@ mod hold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, MediaType, SCHEMA_VERSION};
+use tempfile::NamedTempFile;
 
 use super::Error;
 use super::file::{TEMPORARY, prepare, put};
@@ -20,13 +20,15 @@ use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::files::sync_directory;
 use crate::image::{Closure, DOCUMENT_LIMIT, canonical_json};
-use crate::parallel;
 use crate::progress::Progress;
 use crate::reference::Repository;
 use crate::source::BASE_REPOSITORY;
 use blobs::{replace, write_blobs};
 use clean::{remove_leftovers, remove_unreferenced, remove_unwritten};
 use hold::Held;
+
+/// Room for an index of some images, in bytes: it is read at once.
+const USUAL_INDEX: usize = 4096;
 
 pub(super) const LAYOUT_FILE: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -145,19 +147,9 @@ fn write_held(image: &Closure, held: &Held, tags: &[String], options: &Options) 
     let blobs: Vec<&Blob> = image.all().filter(|blob| !left_out(blob)).collect();
     let index = directory.join("index.json");
     let is_new = fs_err::read(&index).ok().as_deref() != Some(&new[..]);
-    let prepare = || is_new.then(|| prepare(&index, &new)).transpose();
-    // Side by side, as both wait for the disk.
-    let (written, prepared) = std::thread::scope(|scope| {
-        let beside = parallel::start(scope, 1, prepare);
-        let written = write_blobs(&blobs, directory);
-        let prepared = match beside.ok().and_then(|mut threads| threads.pop()) {
-            Some(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            None => prepare(),
-        };
-        (written, prepared)
-    });
-    let written = written?;
-    if let Some(prepared) = prepared.map_err(fault)? {
+    let prepared = is_new.then(|| prepare(&index, &new)).transpose().map_err(fault)?;
+    let written = write_blobs(&blobs, directory, prepared.as_ref().map(NamedTempFile::as_file))?;
+    if let Some(prepared) = prepared {
         held.sync_above().map_err(fault)?;
         put(prepared, &index).map_err(fault)?;
         sync_directory(directory).map_err(fault)?;
@@ -183,7 +175,7 @@ pub fn read_index(directory: &Path) -> Result<Option<ImageIndex>, Error> {
         Err(source) => return Err(Error::Write { path, source }),
     };
     // At once: the parser reads byte by byte.
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL_INDEX);
     if let Err(source) = file.take(DOCUMENT_LIMIT).read_to_end(&mut bytes) {
         return Err(Error::Write { path, source });
     }

@@ -27,7 +27,7 @@ const WINDOW: usize = 2048;
 #[derive(Clone, Debug)]
 pub struct File {
     /// Where its bytes are.
-    pub member: Member,
+    pub member: Box<Member>,
     /// Whether its Unix mode says that it may be executed.
     pub executable: bool,
 }
@@ -98,7 +98,7 @@ fn read_with(
         let path = TreePath::new(central.name.strip_suffix('/').unwrap_or(&central.name))?;
         if !central.is_directory() {
             let file = File {
-                member: member_of(archive, central, data)?,
+                member: Box::new(member_of(archive, central, data)?),
                 executable: central.executable(),
             };
             files.push((path, file));

@@ -46,7 +46,7 @@ impl Thin {
         )?;
         Ok(Self {
             tree,
-            stamp: stamp.hex().to_owned(),
+            stamp: stamp.hex(),
         })
     }
 }
