@@ -106,14 +106,20 @@ impl Environment {
 
     /// The first executable file of that name on `$PATH`.
     pub fn find_program(&self, name: &str) -> Option<PathBuf> {
+        self.find_programs(name).next()
+    }
+
+    /// All executable files of that name on `$PATH`, in its order.
+    pub fn find_programs(&self, name: &str) -> impl Iterator<Item = PathBuf> {
         use std::os::unix::fs::PermissionsExt as _;
-        self.get("PATH")?
-            .split(':')
+        let is_executable = |file: &PathBuf| {
+            fs_err::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+        };
+        let directories = self.get("PATH").unwrap_or_default().split(':');
+        directories
             .filter(|d| d.starts_with('/'))
-            .map(|d| Path::new(d).join(name))
-            .find(|file| {
-                fs_err::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-            })
+            .map(move |d| Path::new(d).join(name))
+            .filter(is_executable)
     }
 
     /// Seconds since 1970 at the start of the command.

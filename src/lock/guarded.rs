@@ -1,16 +1,20 @@
 //! uv asked for a resolution so that no foreign code runs where the user's home is: it may not build; where it must, to
 //! learn what a package requires, it is asked again in a sandbox.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::confined::{Confinement, Needs};
 use super::process::{Output, Run};
 use super::uv::Uv;
 use super::{Error, Request, Tools, inputs};
+use crate::environment::Environment;
 use crate::python::Target;
 
 /// Where uv makes the environments that it builds in, below its cache: what cannot be made there is not built.
 const BUILDS: [&str; 2] = ["builds-v0", "builds-v1"];
+/// uv runs no Python 3 older than this minor version.
+const OLDEST_MINOR: u32 = 9;
 /// What of a project's directory a package that is built to tell what it requires has no business with.
 const PRIVATE: [&str; 9] = [
     ".env",
@@ -42,6 +46,10 @@ pub(super) fn output(
     };
     let mut first = run.clone();
     first.confinement = Some(trap);
+    // Nothing is built: any Python will do, and uv need not ask each of this machine for its version.
+    if let Some(python) = nearest_python(tools.environment) {
+        first = first.arguments([OsString::from("--python"), python.into()]);
+    }
     let output = first.output()?;
     if output.success || !wanted_to_build(&output.stderr) {
         return Ok(output);
@@ -98,6 +106,18 @@ fn trap(run: &Run<'_>, tools: &Tools<'_>) -> Result<Option<Confinement>, Error> 
     Ok(probe.output().is_ok_and(|output| output.success).then_some(trap))
 }
 
+/// The first Python of the search path that uv can use and whose version its name tells: shims and wrappers are passed over.
+fn nearest_python(environment: &Environment) -> Option<PathBuf> {
+    let is_usable = |file: &Path| {
+        let name = file.file_name().and_then(|name| name.to_str());
+        let minor = name.and_then(|name| name.strip_prefix("python3.")?.parse::<u32>().ok());
+        minor.is_some_and(|minor| minor >= OLDEST_MINOR)
+    };
+    let programs = environment.find_programs("python3");
+    let mut real = programs.filter_map(|program| fs_err::canonicalize(program).ok());
+    real.find(|file| is_usable(file))
+}
+
 /// > error: Failed to download and build `demo==1.0`
 /// > Read-only file system (os error 30) at path "…/builds-v0/.tmp…"
 fn wanted_to_build(said: &str) -> bool {
@@ -121,14 +141,10 @@ fn confined(
         let is_personal = ["GIT_", "XDG_"].iter().any(|start| name.starts_with(start));
         !is_personal && !["SSH_AUTH_SOCK", "NETRC", "USER", "LOGNAME"].contains(&name.as_str())
     });
-    for (name, path) in [
-        ("HOME", &home),
-        ("TMPDIR", &home),
-        ("UV_CACHE_DIR", &cache),
-        ("UV_PYTHON", &python),
-    ] {
+    for (name, path) in [("HOME", &home), ("TMPDIR", &home), ("UV_CACHE_DIR", &cache)] {
         run.variables.insert(name.to_owned(), path.display().to_string());
     }
+    run = run.arguments([OsString::from("--python"), python.clone().into()]);
     let mut needs = Needs {
         hidden: vec![tools.store.root().to_owned()],
         readable: vec![run.program.to_owned(), request.directory.clone()],
@@ -177,7 +193,39 @@ fn named(run: &Run<'_>, request: &Request) -> Result<Vec<PathBuf>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::time::SystemTime;
+
     use super::*;
+
+    #[test]
+    fn a_python_is_found_behind_shims_and_those_that_uv_does_not_take() {
+        let machine = tempfile::tempdir().unwrap();
+        let place = |name: &str| machine.path().join(name);
+        for name in [
+            "shims/python3",
+            "old/python3.6",
+            "usr/python3.11",
+            "usr/python3.13t",
+        ] {
+            fs_err::create_dir_all(place(name).parent().unwrap()).unwrap();
+            fs_err::write(place(name), "").unwrap();
+            fs_err::set_permissions(place(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let found = |directories: &[&str]| {
+            let path: Vec<String> = directories
+                .iter()
+                .map(|d| place(d).display().to_string())
+                .collect();
+            let variables = [("PATH".to_owned(), path.join(":"))];
+            nearest_python(&Environment::new(variables, "/".into(), SystemTime::UNIX_EPOCH))
+        };
+        symlink("python3.6", place("old/python3")).unwrap();
+        symlink("python3.11", place("usr/python3")).unwrap();
+        assert_eq!(found(&["shims", "old", "none"]), None);
+        let real = fs_err::canonicalize(place("usr/python3.11")).unwrap();
+        assert_eq!(found(&["shims", "old", "usr"]), Some(real));
+    }
 
     #[test]
     fn the_words_of_uv_for_a_build_that_could_not_be_are_known() {
