@@ -8,10 +8,10 @@ use super::build::data::LARGE;
 use super::build::{Order, Plan, Planned, plans};
 use super::report::origin;
 use crate::environment::Environment;
-use crate::image::UserChoice;
+use crate::image::{Run, UserChoice};
 use crate::lock::{Selected, Source};
 use crate::progress::Progress;
-use crate::project::{Packaging, Project, RequirementSource};
+use crate::project::{Files, Packaging, Project, RequirementSource, Start};
 
 /// How many names a line of text lists; JSON has them all.
 const LISTED: usize = 12;
@@ -126,35 +126,8 @@ impl Explanation {
             (None, Ok(Some(_))) => "the base's own",
             (None, _) => "the base's is root, which no app needs to be",
         };
-        let command = super::shown(&start.command);
-        let command = Some(command)
-            .filter(|command| !command.is_empty())
-            .unwrap_or("?".to_owned());
-        self.say("Start", format!("{command}: {}", start.reason));
-        if !start.import_roots.is_empty() {
-            let roots = start.import_roots.iter();
-            let roots: Vec<_> = roots.map(|root| format!("/app/{root}")).collect();
-            self.say("Imports from", roots.join(", "));
-        }
-        self.say("User", format!("{}: {user}", run.user));
-        let pairs = run.env.iter();
-        let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
-        self.say("Environment", pairs.join(" "));
-        for (what, names, why) in [
-            ("Left out", &files.secrets, "secrets never go into an image"),
-            (
-                "Left out",
-                &files.outputs,
-                "looks like build output; [tool.pyoci] include takes it",
-            ),
-            ("Left out", &files.ignored, files.rules.as_str()),
-            ("Left out", &files.clutter, "no part of the program"),
-            ("Left out", &files.special, "no file, directory or link"),
-        ] {
-            if !names.is_empty() {
-                self.say(what, format!("{}: {why}", listed(names)));
-            }
-        }
+        self.start(start, run, user);
+        self.left_out(files);
         let app: Vec<u64> = files
             .tree
             .iter()
@@ -190,6 +163,42 @@ impl Explanation {
                 "clutter": files.clutter, "special": files.special,
             },
         })
+    }
+
+    /// Says which files of the project are not in the image, and why.
+    fn left_out(&mut self, files: &Files) {
+        for (names, why) in [
+            (&files.secrets, "secrets never go into an image"),
+            (
+                &files.outputs,
+                "looks like build output; [tool.pyoci] include takes it",
+            ),
+            (&files.ignored, files.rules.as_str()),
+            (&files.clutter, "no part of the program"),
+            (&files.special, "no file, directory or link"),
+        ] {
+            if !names.is_empty() {
+                self.say("Left out", format!("{}: {why}", listed(names)));
+            }
+        }
+    }
+
+    /// Says how the program starts, as whom, and with which environment.
+    fn start(&mut self, start: &Start, run: &Run, user: &str) {
+        let command = super::shown(&start.command);
+        let command = Some(command)
+            .filter(|command| !command.is_empty())
+            .unwrap_or("?".to_owned());
+        self.say("Start", format!("{command}: {}", start.reason));
+        if !start.import_roots.is_empty() {
+            let roots = start.import_roots.iter();
+            let roots: Vec<_> = roots.map(|root| format!("/app/{root}")).collect();
+            self.say("Imports from", roots.join(", "));
+        }
+        self.say("User", format!("{}: {user}", run.user));
+        let pairs = run.env.iter();
+        let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
+        self.say("Environment", pairs.join(" "));
     }
 
     fn packages(&mut self, selected: &[Selected]) -> Vec<Value> {

@@ -49,6 +49,19 @@ pub(super) struct Wish<'a> {
     pub scope: &'a Scope,
 }
 
+impl Wish<'_> {
+    /// What the request needs, by its own account and by the registry's.
+    fn scopes(&self) -> Vec<String> {
+        let mut scopes = self.scope.texts();
+        for told in self.told.unwrap_or_default().split_ascii_whitespace() {
+            if scopes.iter().all(|known| known != told) {
+                scopes.push(told.to_owned());
+            }
+        }
+        scopes
+    }
+}
+
 impl Tokens {
     /// A token that lives, other than `refused`. Threads that want tokens wait for each other, so that each is fetched once.
     pub fn get(
@@ -88,10 +101,6 @@ impl fmt::Debug for Tokens {
 
 fn fetch(client: &Client, endpoint: &Endpoint, wish: &Wish) -> Result<(String, Duration), Error> {
     let realm = place(&endpoint.registry, &endpoint.base, wish.realm)?;
-    let fault = |what: &str| Error::Token {
-        realm: shown(&realm),
-        what: what.to_owned(),
-    };
     let credential = client.credential(endpoint, wish.scope)?;
     if credential.is_some() && !may_see_credentials(endpoint, &realm) {
         return Err(Error::Realm {
@@ -99,12 +108,7 @@ fn fetch(client: &Client, endpoint: &Endpoint, wish: &Wish) -> Result<(String, D
             realm: shown(&realm),
         });
     }
-    let mut scopes = wish.scope.texts();
-    for told in wish.told.unwrap_or_default().split_ascii_whitespace() {
-        if scopes.iter().all(|known| known != told) {
-            scopes.push(told.to_owned());
-        }
-    }
+    let scopes = wish.scopes();
     let form;
     let nothing = Scope::registry();
     let (mut request, authorization) = match &credential {
@@ -149,21 +153,27 @@ fn fetch(client: &Client, endpoint: &Endpoint, wish: &Wish) -> Result<(String, D
     if !answer.is_success() {
         return Err(answer.refusal());
     }
-    // The parser's own message might quote the token.
-    let answer: Answer = serde_json::from_slice(&answer.read(LIMIT)?)
-        .map_err(|_| fault("the answer is not JSON of a token"))?;
-    let token = answer.token.filter(|t| !t.is_empty()).or(answer.access_token);
-    let token = token.filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic()));
-    let token = token.ok_or_else(|| fault("the answer has no token"))?;
+    let fault = |what: &str| Error::Token {
+        realm: shown(&realm),
+        what: what.to_owned(),
+    };
+    let (token, life) = read(&answer.read(LIMIT)?).map_err(fault)?;
     if credential.is_some() {
         // Whoever has it may do for a while what the credentials allow.
         let what = format!("a token of the registry {}", endpoint.registry);
         client.environment().secrets.hold(&what, None, &token);
     }
-    Ok((
-        token,
-        Duration::from_secs(answer.expires_in.unwrap_or(LIFE).min(86_400)),
-    ))
+    Ok((token, life))
+}
+
+/// A token and how long it lives, or what is wrong with the answer.
+fn read(answer: &[u8]) -> Result<(String, Duration), &'static str> {
+    // The parser's own message might quote the token.
+    let answer: Answer = serde_json::from_slice(answer).map_err(|_| "the answer is not JSON of a token")?;
+    let token = answer.token.filter(|t| !t.is_empty()).or(answer.access_token);
+    let token = token.filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_graphic()));
+    let life = answer.expires_in.unwrap_or(LIFE).min(86_400);
+    Ok((token.ok_or("the answer has no token")?, Duration::from_secs(life)))
 }
 
 /// Where tokens are, as a registry at `base` says it.

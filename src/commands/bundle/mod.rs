@@ -147,16 +147,7 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         output => output.clone(),
     };
     let form = output.as_deref().map_or(Form::Directory, Form::of);
-    match (&output, form) {
-        (Some(output), Form::Directory) => directory::check(output)?,
-        (Some(output), Form::Deb) => crate::sink::deb::check(output)?,
-        _ => {}
-    }
-    match (form, order.deb.flag()) {
-        (Form::Deb, _) if order.bundle.thin => return Err(Error::ThinDebian.into()),
-        (Form::Deb, _) | (_, None) => {}
-        (_, Some(flag)) => return Err(Error::NotDebian(flag).into()),
-    }
+    check(order, output.as_deref(), form)?;
     let bundle_order = BundleOrder {
         output: output.clone(),
         debian: form == Form::Deb,
@@ -215,6 +206,20 @@ pub fn run(order: &Order, environment: &Environment, progress: &Progress) -> any
         size,
         package: package.map(|package| package.json()),
     })
+}
+
+/// Whether the output can take the place of what is there, and takes the flags that were given.
+fn check(order: &Order, output: Option<&Path>, form: Form) -> anyhow::Result<()> {
+    match (output, form) {
+        (Some(output), Form::Directory) => directory::check(output)?,
+        (Some(output), Form::Deb) => crate::sink::deb::check(output)?,
+        _ => {}
+    }
+    match (form, order.deb.flag()) {
+        (Form::Deb, _) if order.bundle.thin => Err(Error::ThinDebian.into()),
+        (Form::Deb, _) | (_, None) => Ok(()),
+        (_, Some(flag)) => Err(Error::NotDebian(flag).into()),
+    }
 }
 
 fn summary(bundle: &Bundle, tree: &Tree, size: u64) -> String {
