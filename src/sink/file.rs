@@ -49,8 +49,11 @@ fn remove_leftovers(directory: &Path) -> io::Result<()> {
         if !ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
             continue;
         }
-        let unused = |file: &fs_err::File| files::try_lock(file.file(), Lock::Alone).unwrap_or(false);
-        if fs_err::File::open(entry.path()).is_ok_and(|file| unused(&file)) {
+        let Ok(file) = fs_err::File::open(entry.path()) else {
+            continue;
+        };
+        // Held until it is gone: whoever made it a moment ago locks it next, and then looks whether it is still there.
+        if files::try_lock(file.file(), Lock::Alone).unwrap_or(false) {
             // Not ours to remove, perhaps: it does no harm.
             let _ = fs_err::remove_file(entry.path());
         }
@@ -120,5 +123,17 @@ mod tests {
         left.sort();
         let expected = [".pyoci-abcdeg.part", ".pyoci-config", "file", "x.part"];
         assert_eq!(left, expected.map(path));
+    }
+
+    #[test]
+    fn many_who_write_beside_each_other_do_not_take_what_others_have_just_made() {
+        let directory = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let path = directory.path().join(format!("file{}", thread % 2));
+                let write = move || (0..200).try_for_each(|_| replace_file(&path, b"new"));
+                scope.spawn(move || write().unwrap());
+            }
+        });
     }
 }

@@ -149,10 +149,13 @@ impl Beside {
     }
 
     /// Removes what was there before. Once more where it fails: what was wanting for a moment may be there now. The next
-    /// pyoci removes what stays.
+    /// pyoci removes what stays, and may do so at this moment.
     fn remove(self) -> io::Result<()> {
         let place = self.directory.keep();
-        fs_err::remove_dir_all(&place).or_else(|_| fs_err::remove_dir_all(&place))
+        match fs_err::remove_dir_all(&place).or_else(|_| fs_err::remove_dir_all(&place)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
     }
 
     fn rename(&self, output: &Path, flags: RenameFlags) -> Result<(), Errno> {
@@ -195,8 +198,11 @@ fn remove_leftovers(parent: &Path, prefix: &OsString) -> io::Result<()> {
         if !name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
             continue;
         }
-        let unused = |handle: &fs_err::File| files::try_lock(handle.file(), Lock::Alone).unwrap_or(false);
-        if fs_err::File::open(entry.path()).is_ok_and(|handle| unused(&handle)) {
+        let Ok(directory) = fs_err::File::open(entry.path()) else {
+            continue;
+        };
+        // Held until it is gone: whoever made it a moment ago locks it next, and then looks whether it is still there.
+        if files::try_lock(directory.file(), Lock::Alone).unwrap_or(false) {
             // Not ours to remove, perhaps: it does no harm.
             let _ = fs_err::remove_dir_all(entry.path());
         }
