@@ -75,6 +75,28 @@ pub fn is_at(file: &File, path: &Path) -> bool {
     (open.dev(), open.ino()) == (there.dev(), there.ino())
 }
 
+/// Removes a directory with all that is in it. Where the library cannot, as it holds every directory open on its way down and
+/// files are short, it is done with one open at a time.
+pub fn remove_directory(path: &Path) -> io::Result<()> {
+    fs_err::remove_dir_all(path).or_else(|_| remove_by_levels(path))
+}
+
+fn remove_by_levels(path: &Path) -> io::Result<()> {
+    let mut below = Vec::new();
+    for entry in read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            below.push(entry.path());
+        } else {
+            fs_err::remove_file(entry.path())?;
+        }
+    }
+    below
+        .iter()
+        .try_for_each(|directory| remove_by_levels(directory))?;
+    fs_err::remove_dir(path)
+}
+
 /// Makes the names in a directory durable. Where a directory cannot be opened or synced there is no way to: no error.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
     let opened = uninterrupted(|| fs_err::File::open(directory));
@@ -109,6 +131,23 @@ mod tests {
             drop(first);
             waiting.join().unwrap().unwrap();
         });
+    }
+
+    #[test]
+    fn a_directory_goes_with_all_in_it_and_nothing_that_links_lead_to() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        for remove in [remove_directory, remove_by_levels] {
+            fs_err::create_dir_all(path("gone/a/b/c")).unwrap();
+            fs_err::create_dir_all(path("stays")).unwrap();
+            for file in ["gone/file", "gone/a/b/file", "stays/file"] {
+                fs_err::write(path(file), "").unwrap();
+            }
+            std::os::unix::fs::symlink(path("stays"), path("gone/a/link")).unwrap();
+            remove(&path("gone")).unwrap();
+            assert!(!path("gone").exists() && path("stays/file").exists());
+            assert_eq!(remove(&path("gone")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
     }
 
     #[test]

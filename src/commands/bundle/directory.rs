@@ -98,9 +98,32 @@ pub(super) fn write(tree: &Tree, output: &Path, mtime: u64, secrets: &Secrets) -
 
 /// A directory beside the output that becomes it. Dropped before that, it leaves nothing.
 struct Beside {
-    directory: tempfile::TempDir,
-    /// Locked until it has its name: another pyoci does not take it for a leftover.
+    /// Locked until it has its name: another pyoci does not take it for a leftover. Dropped first: where files are short, what
+    /// it gives back is what removing the directory needs.
     handle: fs_err::File,
+    directory: Unnamed,
+}
+
+/// A directory that has not got its name: dropped, it goes with all that is in it.
+struct Unnamed(PathBuf);
+
+impl Unnamed {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            // What stays is the next pyoci's to remove.
+            let _ = files::remove_directory(&self.0);
+        }
+    }
 }
 
 impl Beside {
@@ -112,6 +135,7 @@ impl Beside {
         remove_leftovers(parent, &prefix)?;
         loop {
             let directory = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?;
+            let directory = Unnamed(directory.keep());
             let handle = match fs_err::File::open(directory.path()) {
                 // Another pyoci took it for a leftover before it was locked.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -119,7 +143,7 @@ impl Beside {
             };
             files::lock(handle.file(), Lock::Alone, || ())?;
             if files::is_at(handle.file(), directory.path()) {
-                return Ok(Self { directory, handle });
+                return Ok(Self { handle, directory });
             }
         }
     }
@@ -148,11 +172,9 @@ impl Beside {
         }
     }
 
-    /// Removes what was there before. Once more where it fails: what was wanting for a moment may be there now. The next
-    /// pyoci removes what stays, and may do so at this moment.
+    /// Removes what was there before. The next pyoci removes what stays, and may do so at this moment.
     fn remove(self) -> io::Result<()> {
-        let place = self.directory.keep();
-        match fs_err::remove_dir_all(&place).or_else(|_| fs_err::remove_dir_all(&place)) {
+        match files::remove_directory(&self.directory.keep()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }
@@ -186,7 +208,7 @@ impl Beside {
             return Err(error);
         }
         let _ = self.directory.keep();
-        fs_err::remove_dir_all(old)
+        files::remove_directory(&old)
     }
 }
 
@@ -204,7 +226,7 @@ fn remove_leftovers(parent: &Path, prefix: &OsString) -> io::Result<()> {
         // Held until it is gone: whoever made it a moment ago locks it next, and then looks whether it is still there.
         if files::try_lock(directory.file(), Lock::Alone).unwrap_or(false) {
             // Not ours to remove, perhaps: it does no harm.
-            let _ = fs_err::remove_dir_all(entry.path());
+            let _ = files::remove_directory(&entry.path());
         }
     }
     Ok(())
