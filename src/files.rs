@@ -77,7 +77,10 @@ pub fn is_at(file: &File, path: &Path) -> bool {
 
 /// Removes a directory with all that is in it. Where the library cannot, as it holds every directory open on its way down and
 /// files are short, it is done with one open at a time.
-pub fn remove_directory(path: &Path) -> io::Result<()> {
+///
+/// Only for what this process made and nobody else may write: then directories are gone to by their paths, which another
+/// could turn into links meanwhile.
+pub fn remove_own_directory(path: &Path) -> io::Result<()> {
     fs_err::remove_dir_all(path).or_else(|_| remove_by_levels(path))
 }
 
@@ -137,7 +140,7 @@ mod tests {
     fn a_directory_goes_with_all_in_it_and_nothing_that_links_lead_to() {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name);
-        for remove in [remove_directory, remove_by_levels] {
+        for remove in [remove_own_directory, remove_by_levels] {
             fs_err::create_dir_all(path("gone/a/b/c")).unwrap();
             fs_err::create_dir_all(path("stays")).unwrap();
             for file in ["gone/file", "gone/a/b/file", "stays/file"] {

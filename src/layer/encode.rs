@@ -15,7 +15,8 @@ const HELD_BACK: usize = 256 * 1024;
 /// Room for a whole block of zstd's, so that it need not copy.
 const ZSTD_ROOM: usize = 160 * 1024;
 
-/// Up to so many bytes, headers alone have an encoder of their own: of more, the general one makes less.
+/// Up to so many bytes, headers alone have an encoder of their own. Of many the general one finds more that is repeated: it
+/// looks further back.
 const MOST_HEADERS: usize = 4096;
 
 /// Level 6 of zlib-rs: what an ordinary gzip would take.

@@ -13,7 +13,7 @@ use crate::python::Target;
 
 /// Where uv makes the environments that it builds in, below its cache: what cannot be made there is not built.
 const BUILDS: [&str; 2] = ["builds-v0", "builds-v1"];
-/// uv runs no Python 3 older than this minor version.
+/// Python 3 of an older minor version may be too old for uv.
 const OLDEST_MINOR: u32 = 9;
 /// What of a project's directory a package that is built to tell what it requires has no business with.
 const PRIVATE: [&str; 9] = [

@@ -121,7 +121,7 @@ impl Drop for Unnamed {
     fn drop(&mut self) {
         if !self.0.as_os_str().is_empty() {
             // What stays is the next pyoci's to remove.
-            let _ = files::remove_directory(&self.0);
+            let _ = files::remove_own_directory(&self.0);
         }
     }
 }
@@ -172,9 +172,11 @@ impl Beside {
         }
     }
 
-    /// Removes what was there before. The next pyoci removes what stays, and may do so at this moment.
+    /// Removes what was there before. Once more where it fails: what was wanting for a moment may be there now. The next
+    /// pyoci removes what stays, and may do so at this moment.
     fn remove(self) -> io::Result<()> {
-        match files::remove_directory(&self.directory.keep()) {
+        let place = self.directory.keep();
+        match fs_err::remove_dir_all(&place).or_else(|_| fs_err::remove_dir_all(&place)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }
@@ -208,7 +210,7 @@ impl Beside {
             return Err(error);
         }
         let _ = self.directory.keep();
-        files::remove_directory(&old)
+        fs_err::remove_dir_all(old)
     }
 }
 
@@ -226,7 +228,7 @@ fn remove_leftovers(parent: &Path, prefix: &OsString) -> io::Result<()> {
         // Held until it is gone: whoever made it a moment ago locks it next, and then looks whether it is still there.
         if files::try_lock(directory.file(), Lock::Alone).unwrap_or(false) {
             // Not ours to remove, perhaps: it does no harm.
-            let _ = files::remove_directory(&entry.path());
+            let _ = fs_err::remove_dir_all(entry.path());
         }
     }
     Ok(())

@@ -20,6 +20,8 @@ use crate::parallel;
 const AT_ONCE: usize = 4;
 /// Blobs of up to so many bytes are written faster than a thread is started.
 const SMALL: u64 = 64 * 1024;
+/// How many small blobs are open at once: an index may have thousands, and a process few files.
+const OPEN: usize = 32;
 /// How much is read at once, in bytes.
 const BUFFER: usize = 256 * 1024;
 /// The read and write bits of a file that a layout may share with the cache.
@@ -28,7 +30,7 @@ const READ_ONLY: u32 = 0o444;
 /// Writes the blobs that are not there, several at once: one is hashed and copied while others reach the disk, and beside
 /// them a file that is not synced yet. Gives their bytes.
 ///
-/// Small ones are all written before any is synced: a journal takes what is there by then at once.
+/// The first small ones are all written before any is synced: a journal takes what is there by then at once.
 pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path, beside: Option<&File>) -> Result<u64, Error> {
     let is_there = |blob: &Blob| {
         let metadata = fs_err::metadata(blob_path(layout, &blob.descriptor.digest));
@@ -49,8 +51,9 @@ pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path, beside: Option<&File>)
     for parent in &parents {
         fs_err::create_dir_all(parent).map_err(fault)?;
     }
-    let (small, large): (Vec<&Blob>, Vec<&Blob>) =
+    let (mut small, large): (Vec<&Blob>, Vec<&Blob>) =
         missing.iter().partition(|blob| blob.descriptor.size <= SMALL);
+    let others = small.split_off(small.len().min(OPEN));
     let mut written = Vec::new();
     for blob in small {
         let path = blob_path(layout, &blob.descriptor.digest);
@@ -59,6 +62,7 @@ pub(super) fn write_blobs(blobs: &[&Blob], layout: &Path, beside: Option<&File>)
     let unsynced = written.iter().map(|(file, path)| (file.as_file(), &**path));
     let tasks: Vec<Task<'_>> = large
         .into_iter()
+        .chain(others)
         .map(Task::Write)
         .chain(beside.map(|file| Task::Sync(file, layout)))
         .chain(unsynced.map(|(file, path)| Task::Sync(file, path)))
@@ -216,6 +220,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::blob::{Descriptor, PathBlob};
+    use crate::digest::Digest;
 
     /// A blob that is a file of a mode.
     fn blob(file: &Path, bytes: &[u8], mode: u32) -> Blob {
@@ -226,6 +231,22 @@ mod tests {
             descriptor: Descriptor::of("text/plain", b"right"),
             content: Arc::new(PathBlob(file.to_owned())),
         }
+    }
+
+    #[test]
+    fn more_small_blobs_than_are_open_at_once_are_all_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs: Vec<Blob> = (0..2 * OPEN)
+            .map(|number| Blob::from_bytes("text/plain", number.to_string().into_bytes()))
+            .collect();
+        let all: Vec<&Blob> = blobs.iter().collect();
+        let size: u64 = blobs.iter().map(|blob| blob.descriptor.size).sum();
+        assert_eq!(write_blobs(&all, directory.path(), None).unwrap(), size);
+        for blob in &blobs {
+            let written = fs_err::read(blob_path(directory.path(), &blob.descriptor.digest)).unwrap();
+            assert_eq!(Digest::of(&written), blob.descriptor.digest);
+        }
+        assert_eq!(write_blobs(&all, directory.path(), None).unwrap(), 0);
     }
 
     #[test]
