@@ -141,7 +141,7 @@ impl Digest {
     }
 
     /// The bytes of the hash.
-    fn bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Hash::Sha256(bytes) => bytes,
             Hash::Sha384(bytes) => &bytes[..],
@@ -151,7 +151,7 @@ impl Digest {
 
     /// The hash in lower-case hexadecimal.
     pub fn hex(&self) -> String {
-        hex(self.bytes())
+        hex(self.as_bytes())
     }
 
     /// Where an image layout has the blob of that digest.

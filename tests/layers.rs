@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::layout;
 use crate::support::{Podman, Sandbox, assert_layout_is_valid, lock, run, small_base, wheel};
 use serde_json::Value;
 
@@ -166,4 +167,59 @@ fn what_several_layers_hold_runs_as_one() {
         assert!(output.contains("ok"), "{output}");
         assert_eq!(Podman::new().output(&image, &[], &[]), output);
     }
+}
+
+#[test]
+fn files_are_laid_together_also_where_there_are_too_many_to_hold_in_memory() {
+    const EACH: usize = 6000;
+    let sandbox = Sandbox::cold();
+    small_base(&sandbox.path("base"), true);
+    sandbox.write("many/main.py", "");
+    let write = |names: &[&str], clash: &str| {
+        let paths = names.iter().map(|name| {
+            let own = (0..EACH).map(|n| (format!("many/{n:04}/{name}.py"), format!("NUMBER = {n}\n")));
+            let shared = [("many/__init__.py".to_owned(), clash.replace("NAME", name))];
+            let files: Vec<(String, String)> = own.chain(shared).collect();
+            let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
+            wheel(&sandbox.path("many/wheels"), name, "py3-none-any", &files)
+        });
+        sandbox.write("many/pylock.toml", &lock(&paths.collect::<Vec<_>>()));
+    };
+    write(&["a", "b", "c"], "");
+    let built = sandbox.build("many", &["--base", "oci:base:base"]);
+    assert_layout_is_valid(&built.layout);
+    let index = layout::index(&built.layout);
+    let manifest = layout::document(&built.layout, &index["manifests"][0]);
+    let layers = manifest["layers"].as_array().unwrap();
+    let found: Vec<_> = layers
+        .iter()
+        .map(|layer| layout::files(&built.layout, layer, ".py"))
+        .find(|files| files.len() > EACH)
+        .unwrap();
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(
+        names.is_sorted() && names.len() == 3 * EACH + 1,
+        "{}",
+        names.len()
+    );
+    for (name, text) in &found[..3 * EACH] {
+        let number: usize = name.split('/').nth(2).unwrap().parse().unwrap();
+        assert_eq!(text, format!("NUMBER = {number}\n").as_bytes(), "{name}");
+    }
+    // The wheel that differs is one whose list was not held.
+    write(&["a", "b", "c"], "NAME = 'NAME'\n");
+    let mut command = sandbox.pyoci();
+    command.args([
+        "build",
+        "many",
+        "--base",
+        "oci:base:base",
+        "-o",
+        "many.image",
+        "-t",
+        "1",
+    ]);
+    let refused = run(&mut command).failed_with(1);
+    assert!(refused.stderr.contains("many/__init__.py"), "{}", refused.stderr);
+    assert_eq!(layout::index(&built.layout), index);
 }

@@ -19,6 +19,11 @@ impl Buffer {
         self.filled
     }
 
+    /// How many bytes of memory it takes.
+    pub fn memory(&self) -> usize {
+        self.room.len()
+    }
+
     /// Room for `most` more bytes; [`Buffer::add`] says how many of them were filled.
     pub fn room(&mut self, most: usize) -> &mut [u8] {
         let end = self.filled + most;

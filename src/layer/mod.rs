@@ -96,6 +96,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// What keeps the list of files cannot be read.
+    #[error("cannot read the list of the layer's files")]
+    Entries(#[source] io::Error),
     /// A name that means something else in a layer.
     ///
     /// > As files prefixed with `.wh.` are special whiteout markers, it is not possible to create a filesystem which has a

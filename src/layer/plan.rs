@@ -2,11 +2,13 @@
 //! tree alone.
 
 use std::collections::VecDeque;
+use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::header;
 use crate::paths::TreePath;
-use crate::tree::{Content, Entry, Member, Method, Tree};
+use crate::tree::{Content, Each, Entry, Member, Method};
 
 /// Roughly how much tar a job makes, in bytes: enough to be worth a thread's while. Never part of the format.
 const JOB: u64 = 512 * 1024;
@@ -21,45 +23,62 @@ pub(super) struct Rules {
 }
 
 /// Work for one thread: parts of the layer that follow each other.
-pub(super) type Job<'a> = Vec<Part<'a>>;
+pub(super) type Job = Vec<Part>;
 
-/// The jobs of a layer in its order.
-pub(super) trait Jobs<'a>: Iterator<Item = Job<'a>> + Send {}
+/// The jobs of a layer in its order. Where the entries cannot be read, an error is the last of them.
+pub(super) trait Jobs: Iterator<Item = io::Result<Job>> + Send {}
 
-impl<'a, I: Iterator<Item = Job<'a>> + Send> Jobs<'a> for I {}
+impl<I: Iterator<Item = io::Result<Job>> + Send> Jobs for I {}
+
+/// An entry and its path; several parts may be of it.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub path: TreePath,
+    pub entry: Entry,
+}
+
+impl Node {
+    /// What is read of a zip archive, if it is.
+    pub fn member(&self) -> Option<&Member> {
+        match self.entry.content()? {
+            Content::Member(member) => Some(member),
+            _ => None,
+        }
+    }
+}
 
 /// A stretch of the layer that is compressed with no regard to what comes before it.
 #[derive(Debug)]
-pub(super) enum Part<'a> {
+pub(super) enum Part {
     /// Bytes that are compressed together.
-    Fragment(Vec<Piece<'a>>),
+    Fragment(Vec<Piece>),
     /// A member whose DEFLATE stream is carried over.
-    Splice(&'a TreePath, &'a Member),
+    Splice(Arc<Node>),
 }
 
 /// A stretch of the tar.
 #[derive(Debug)]
-pub(super) enum Piece<'a> {
+pub(super) enum Piece {
     /// The header of an entry.
-    Header(&'a TreePath, &'a Entry),
+    Header(Arc<Node>),
     /// The content of an entry, or a range of it.
-    Content(&'a TreePath, &'a Content, Range<u64>),
+    Content(Arc<Node>, Range<u64>),
     /// Zero bytes.
     Zeros(usize),
 }
 
-impl Piece<'_> {
+impl Piece {
     /// Whether there are bytes of a file in it.
     pub fn has_content(&self) -> bool {
-        matches!(self, Self::Content(_, _, range) if !range.is_empty())
+        matches!(self, Self::Content(_, range) if !range.is_empty())
     }
 }
 
-/// The jobs that make the layer of a tree, in its order, each planned when it is asked for.
-pub(super) fn jobs(tree: &Tree, rules: Rules) -> impl Jobs<'_> {
+/// The jobs that make the layer of entries, in its order, each planned when it is asked for.
+pub(super) fn jobs(entries: Each<'_>, rules: Rules) -> impl Jobs {
     Plan {
         rules,
-        entries: Some(tree.iter()),
+        entries: Some(entries),
         jobs: VecDeque::new(),
         job: Vec::new(),
         weight: 0,
@@ -68,45 +87,53 @@ pub(super) fn jobs(tree: &Tree, rules: Rules) -> impl Jobs<'_> {
     }
 }
 
-/// About how many jobs that will be, at least 1.
-pub(super) fn count(tree: &Tree) -> usize {
-    let headers = (tree.len() * header::BLOCK) as u64;
-    usize::try_from((tree.size() + headers).div_ceil(JOB)).unwrap_or(usize::MAX)
+/// About how many jobs make a tar of so many bytes, at least 1.
+pub(super) fn count(bytes: u64) -> usize {
+    usize::try_from(bytes.div_ceil(JOB)).unwrap_or(usize::MAX).max(1)
 }
 
-struct Plan<'a, I> {
+struct Plan<'a> {
     rules: Rules,
     /// The entries that are not planned yet; none when the end of the tar is planned too.
-    entries: Option<I>,
+    entries: Option<Each<'a>>,
     /// What is planned and nobody has asked for yet.
-    jobs: VecDeque<Job<'a>>,
-    job: Job<'a>,
+    jobs: VecDeque<Job>,
+    job: Job,
     weight: u64,
-    fragment: Vec<Piece<'a>>,
+    fragment: Vec<Piece>,
     fill: u64,
 }
 
-impl<'a, I: Iterator<Item = (&'a TreePath, &'a Entry)>> Iterator for Plan<'a, I> {
-    type Item = Job<'a>;
+impl Iterator for Plan<'_> {
+    type Item = io::Result<Job>;
 
-    fn next(&mut self) -> Option<Job<'a>> {
+    fn next(&mut self) -> Option<io::Result<Job>> {
         while self.jobs.is_empty() {
             match self.entries.as_mut()?.next() {
-                Some((path, entry)) => self.add_entry(path, entry),
+                Some(Ok((path, entry))) => self.add_entry(&Arc::new(Node { path, entry })),
+                Some(Err(error)) => {
+                    self.entries = None;
+                    return Some(Err(error));
+                }
                 None => self.end(),
             }
         }
-        self.jobs.pop_front()
+        self.jobs.pop_front().map(Ok)
     }
 }
 
-impl<'a, I> Plan<'a, I> {
-    fn add_entry(&mut self, path: &'a TreePath, entry: &'a Entry) {
-        self.add(Piece::Header(path, entry), header::BLOCK as u64);
-        let Some(content) = entry.content() else { return };
+impl Plan<'_> {
+    fn add_entry(&mut self, node: &Arc<Node>) {
+        self.add(Piece::Header(Arc::clone(node)), header::BLOCK as u64);
+        let Some(content) = node.entry.content() else {
+            return;
+        };
         match content {
-            Content::Member(member) if self.is_spliced(member) => self.splice(path, member),
-            _ => self.add_content(path, content),
+            Content::Member(member) if self.is_spliced(member) => {
+                self.end_fragment();
+                self.push(Part::Splice(Arc::clone(node)), member.size);
+            }
+            _ => self.add_content(node, content),
         }
         let padding = header::padding(content.size());
         if padding > 0 {
@@ -131,16 +158,16 @@ impl<'a, I> Plan<'a, I> {
                 .is_some_and(|from| member.compressed_size >= from || member.size > self.rules.fragment)
     }
 
-    fn add_content(&mut self, path: &'a TreePath, content: &'a Content) {
+    fn add_content(&mut self, node: &Arc<Node>, content: &Content) {
         let size = content.size();
         if matches!(content, Content::Member(m) if m.method == Method::Deflated) {
-            return self.add(Piece::Content(path, content, 0..size), size);
+            return self.add(Piece::Content(Arc::clone(node), 0..size), size);
         }
         // An empty file is a piece too: that it is empty is checked when it is read.
         let mut at = 0;
         loop {
             let end = size.min(at + self.rules.fragment - self.fill);
-            self.add(Piece::Content(path, content, at..end), end - at);
+            self.add(Piece::Content(Arc::clone(node), at..end), end - at);
             at = end;
             if at == size {
                 return;
@@ -148,17 +175,12 @@ impl<'a, I> Plan<'a, I> {
         }
     }
 
-    fn add(&mut self, piece: Piece<'a>, size: u64) {
+    fn add(&mut self, piece: Piece, size: u64) {
         self.fragment.push(piece);
         self.fill += size;
         if self.fill >= self.rules.fragment {
             self.end_fragment();
         }
-    }
-
-    fn splice(&mut self, path: &'a TreePath, member: &'a Member) {
-        self.end_fragment();
-        self.push(Part::Splice(path, member), member.size);
     }
 
     fn end_fragment(&mut self) {
@@ -169,7 +191,7 @@ impl<'a, I> Plan<'a, I> {
         }
     }
 
-    fn push(&mut self, part: Part<'a>, size: u64) {
+    fn push(&mut self, part: Part, size: u64) {
         self.job.push(part);
         self.weight += size;
         if self.weight >= JOB {

@@ -1,14 +1,14 @@
 //! A stretch of a layer in the making: tar bytes, what of them is compressed, their check sums; handed on in chunks.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Error;
 use super::buffer::Buffer;
 use super::encode::Encoder;
+use super::plan::Node;
 use super::queue::{Item, Queue};
-use crate::digest::Digest;
-use crate::paths::TreePath;
+use crate::digest::Algorithm;
 
 /// How much tar is compressed at once, counted from the start of a fragment so that nothing else decides what the
 /// encoder sees; and about how much is handed on at once. In bytes.
@@ -16,36 +16,35 @@ pub(super) const CHUNK: usize = 128 * 1024;
 
 /// Bytes of the tar, and of the blob; the two need not be about the same files.
 #[derive(Default)]
-pub(super) struct Chunk<'t> {
+pub(super) struct Chunk {
     pub tar: Buffer,
     pub blob: Vec<u8>,
     /// Where in the tar members begin and end whose digest is stated, in order.
-    pub marks: Vec<(usize, Mark<'t>)>,
+    pub marks: Vec<(usize, Mark)>,
 }
 
 /// What is at a place of the tar.
-#[derive(Clone, Copy)]
-pub(super) enum Mark<'t> {
-    /// The first byte of a member with this digest.
-    Begin(&'t Digest),
-    /// The first byte after it; it is at that path.
-    End(&'t TreePath, &'t Digest),
+pub(super) enum Mark {
+    /// The first byte of a member whose digest is stated.
+    Begin(Algorithm),
+    /// The first byte after it.
+    End(Arc<Node>),
 }
 
 /// What a job gives.
-pub(super) enum Output<'t> {
+pub(super) enum Output {
     /// Bytes.
-    Chunk(Chunk<'t>),
+    Chunk(Chunk),
     /// All bytes were given.
-    Done(Sums<'t>),
+    Done(Sums),
     /// It cannot be done.
     Failed(Error),
 }
 
-impl Item for Output<'_> {
+impl Item for Output {
     fn size(&self) -> usize {
         match self {
-            Self::Chunk(chunk) => chunk.tar.len() + chunk.blob.len(),
+            Self::Chunk(chunk) => chunk.tar.memory() + chunk.blob.capacity(),
             Self::Done(_) | Self::Failed(_) => 0,
         }
     }
@@ -57,17 +56,17 @@ impl Item for Output<'_> {
 
 /// The check sums of a finished job.
 #[derive(Default)]
-pub(super) struct Sums<'t> {
+pub(super) struct Sums {
     /// Of its stretch of the tar.
     pub tar: crc32fast::Hasher,
     /// Of the ranges of stored members in it, in order.
-    pub stored: Vec<StoredRange<'t>>,
+    pub stored: Vec<StoredRange>,
 }
 
 /// The check sum of a range of a stored member; its other ranges may be in other jobs.
-pub(super) struct StoredRange<'t> {
-    /// Where the member is in the tree.
-    pub path: &'t TreePath,
+pub(super) struct StoredRange {
+    /// Of whose content.
+    pub node: Arc<Node>,
     /// The check sum.
     pub crc: crc32fast::Hasher,
     /// Whether it is the first of the member.
@@ -89,25 +88,25 @@ impl From<io::Error> for Stop {
 }
 
 /// Chunks to be filled again.
-pub(super) type Spare<'t> = Mutex<Vec<Chunk<'t>>>;
+pub(super) type Spare = Mutex<Vec<Chunk>>;
 
 /// A stretch of the layer: what a job makes.
-pub(super) struct Stretch<'q, 't, J> {
+pub(super) struct Stretch<'q, J> {
     pub job: usize,
-    pub sums: Sums<'t>,
-    queue: &'q Queue<Output<'t>, J>,
-    spare: &'q Spare<'t>,
+    pub sums: Sums,
+    queue: &'q Queue<Output, J>,
+    spare: &'q Spare,
     encoder: Encoder,
     packed: Vec<u8>,
-    chunk: Chunk<'t>,
+    chunk: Chunk,
     /// Where in the chunk's tar the bytes begin that are still to be compressed.
     raw: usize,
     /// Whether the encoder has taken in some of the fragment.
     begun: bool,
 }
 
-impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
-    pub fn new(queue: &'q Queue<Output<'t>, J>, spare: &'q Spare<'t>, encoder: Encoder) -> Self {
+impl<'q, J: Iterator> Stretch<'q, J> {
+    pub fn new(queue: &'q Queue<Output, J>, spare: &'q Spare, encoder: Encoder) -> Self {
         let (sums, chunk) = (Sums::default(), Chunk::default());
         Self {
             job: 0,
@@ -123,7 +122,7 @@ impl<'q, 't, J: Iterator> Stretch<'q, 't, J> {
     }
 
     /// Notes what is at the place where the next byte comes.
-    pub fn mark(&mut self, mark: Mark<'t>) {
+    pub fn mark(&mut self, mark: Mark) {
         self.chunk.marks.push((self.chunk.tar.len(), mark));
     }
 

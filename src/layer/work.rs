@@ -4,13 +4,14 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::encode::Encoder;
 use super::fixed::align;
 use super::header;
 use super::inflate::{Boundary, invalid};
 use super::member::Inflater;
-use super::plan::{Job, Jobs, Part, Piece};
+use super::plan::{Job, Jobs, Node, Part, Piece};
 use super::queue::{Queue, StopOnPanic};
 use super::stretch::{Mark, Output, Spare, Stop, StoredRange, Stretch};
 use super::{Error, Options};
@@ -18,7 +19,7 @@ use crate::paths::TreePath;
 use crate::tree::{Content, Member, Method};
 
 /// Does jobs until there are no more, one has failed or nobody wants the results.
-pub(super) fn run<'t>(queue: &Queue<Output<'t>, impl Jobs<'t>>, spare: &Spare<'t>, options: Options) {
+pub(super) fn run(queue: &Queue<Output, impl Jobs>, spare: &Spare, options: Options) {
     let _guard = StopOnPanic(queue);
     let tools = Inflater::new().and_then(|inflater| Ok((inflater, Encoder::new(options.compression)?)));
     let mut worker = tools.map(|(inflater, encoder)| Worker {
@@ -27,9 +28,10 @@ pub(super) fn run<'t>(queue: &Queue<Output<'t>, impl Jobs<'t>>, spare: &Spare<'t
         mtime: options.mtime,
     });
     while let Some((number, job)) = queue.next_job() {
-        let result = match &mut worker {
-            Ok(worker) => worker.work(number, &job),
-            Err(error) => Some(Output::Failed(Error::Encode(io::Error::other(error.to_string())))),
+        let result = match (&mut worker, job) {
+            (_, Err(error)) => Some(Output::Failed(Error::Entries(error))),
+            (Ok(worker), Ok(job)) => worker.work(number, &job),
+            (Err(error), _) => Some(Output::Failed(Error::Encode(io::Error::other(error.to_string())))),
         };
         let Some(last) = result else { return };
         let failed = matches!(last, Output::Failed(_));
@@ -40,20 +42,20 @@ pub(super) fn run<'t>(queue: &Queue<Output<'t>, impl Jobs<'t>>, spare: &Spare<'t
 }
 
 /// One thread's tools.
-struct Worker<'q, 't, J> {
+struct Worker<'q, J> {
     inflater: Inflater,
-    stretch: Stretch<'q, 't, J>,
+    stretch: Stretch<'q, J>,
     mtime: u64,
 }
 
-impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
+impl<J: Jobs> Worker<'_, J> {
     /// Does a job; gives its last output, or `None` if nobody wants it.
-    fn work(&mut self, number: usize, job: &Job<'t>) -> Option<Output<'t>> {
+    fn work(&mut self, number: usize, job: &Job) -> Option<Output> {
         self.stretch.job = number;
         for part in job {
             let (path, result) = match part {
                 Part::Fragment(pieces) => self.fragment(pieces),
-                Part::Splice(path, member) => (Some(*path), self.splice(path, member)),
+                Part::Splice(node) => (Some(&node.path), self.splice(node)),
             };
             match (result, path) {
                 (Ok(()), _) => {}
@@ -72,15 +74,15 @@ impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
     }
 
     /// Compresses pieces together; if that fails, says at which path.
-    fn fragment(&mut self, pieces: &[Piece<'t>]) -> (Option<&'t TreePath>, Result<(), Stop>) {
+    fn fragment<'p>(&mut self, pieces: &'p [Piece]) -> (Option<&'p TreePath>, Result<(), Stop>) {
         for piece in pieces {
             let (path, result) = match piece {
-                Piece::Header(path, entry) => {
+                Piece::Header(node) => {
                     let mut header = Vec::with_capacity(header::BLOCK);
-                    header::append(&mut header, path, entry, self.mtime);
-                    (Some(*path), self.stretch.bytes(&header))
+                    header::append(&mut header, &node.path, &node.entry, self.mtime);
+                    (Some(&node.path), self.stretch.bytes(&header))
                 }
-                Piece::Content(path, content, range) => (Some(*path), self.content(path, content, range)),
+                Piece::Content(node, range) => (Some(&node.path), self.content(node, range)),
                 Piece::Zeros(count) => (None, self.stretch.bytes(&[0; 2 * header::BLOCK][..*count])),
             };
             if result.is_err() {
@@ -91,19 +93,22 @@ impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
         (None, self.stretch.end_fragment(headers_only))
     }
 
-    fn content(&mut self, path: &'t TreePath, content: &'t Content, range: &Range<u64>) -> Result<(), Stop> {
-        match content {
-            Content::Bytes(bytes) => {
+    fn content(&mut self, node: &Arc<Node>, range: &Range<u64>) -> Result<(), Stop> {
+        match node.entry.content() {
+            None => Ok(()),
+            Some(Content::Bytes(bytes)) => {
                 let index = |n| usize::try_from(n).map_err(io::Error::other);
                 self.stretch.bytes(&bytes[index(range.start)?..index(range.end)?])
             }
-            Content::Path { path: file, size } => self.file(file, *size, range),
-            Content::Member(member) if member.method == Method::Stored => self.stored(path, member, range),
-            Content::Member(member) => self.inflate(path, member),
+            Some(Content::Path { path, size }) => self.file(path, *size, range),
+            Some(Content::Member(member)) if member.method == Method::Stored => {
+                self.stored(node, member, range)
+            }
+            Some(Content::Member(member)) => self.inflate(node, member),
         }
     }
 
-    fn stored(&mut self, path: &'t TreePath, member: &'t Member, range: &Range<u64>) -> Result<(), Stop> {
+    fn stored(&mut self, node: &Arc<Node>, member: &Member, range: &Range<u64>) -> Result<(), Stop> {
         let (begins, ends) = (range.start == 0, range.end == member.size);
         if begins {
             self.begin(member);
@@ -112,10 +117,10 @@ impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
             member.archive.read_exact_at(buffer, member.offset + at)
         })?;
         if ends {
-            self.end(path, member);
+            self.end(node, member);
         }
         self.stretch.sums.stored.push(StoredRange {
-            path,
+            node: Arc::clone(node),
             crc,
             begins,
             expected: ends.then_some(member.crc32),
@@ -163,20 +168,20 @@ impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
     }
 
     /// What follows is the content of a member: whoever hashes the tar hashes it too, if its digest was stated.
-    fn begin(&mut self, member: &'t Member) {
+    fn begin(&mut self, member: &Member) {
         if let Some(digest) = &member.digest {
-            self.stretch.mark(Mark::Begin(digest));
+            self.stretch.mark(Mark::Begin(digest.algorithm()));
         }
     }
 
-    fn end(&mut self, path: &'t TreePath, member: &'t Member) {
-        if let Some(digest) = &member.digest {
-            self.stretch.mark(Mark::End(path, digest));
+    fn end(&mut self, node: &Arc<Node>, member: &Member) {
+        if member.digest.is_some() {
+            self.stretch.mark(Mark::End(Arc::clone(node)));
         }
     }
 
     /// Compresses a deflated member anew, together with its neighbours.
-    fn inflate(&mut self, path: &'t TreePath, member: &'t Member) -> Result<(), Stop> {
+    fn inflate(&mut self, node: &Arc<Node>, member: &Member) -> Result<(), Stop> {
         self.begin(member);
         let mut deflated = self.inflater.start(member);
         let mut ended = false;
@@ -187,12 +192,15 @@ impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
             })?;
         }
         self.stretch.sums.tar.combine(&deflated.crc());
-        self.end(path, member);
+        self.end(node, member);
         Ok(())
     }
 
     /// Carries a deflated member over: no block of it stays the last, and what follows begins at a byte.
-    fn splice(&mut self, path: &'t TreePath, member: &'t Member) -> Result<(), Stop> {
+    fn splice(&mut self, node: &Arc<Node>) -> Result<(), Stop> {
+        let Some(member) = node.member() else {
+            return Ok(());
+        };
         self.begin(member);
         let mut deflated = self.inflater.start(member);
         // Whether the next byte of the stream begins with a block's header.
@@ -233,7 +241,7 @@ impl<'t, J: Jobs<'t>> Worker<'_, 't, J> {
             }
         }
         self.stretch.sums.tar.combine(&deflated.crc());
-        self.end(path, member);
+        self.end(node, member);
         self.stretch.hand_on_if_full()
     }
 }

@@ -11,26 +11,25 @@ use super::tar_hasher::TarHasher;
 use super::{Error, Options, Written, header, plan, work};
 use crate::digest::Hasher;
 use crate::parallel;
-use crate::paths::TreePath;
 use crate::secrets::{Hit, Watch};
-use crate::tree::{Content, Tree};
+use crate::tree::{Content, Entries};
 
 /// More workers than this wait for the thread that hashes.
 const MOST_THREADS: usize = 8;
 
-/// Writes the layer of a tree, from its first byte to its last, and says what was written.
+/// Writes the layer of a tree's entries, from its first byte to its last, and says what was written.
 ///
 /// The bytes depend on the tree, the mtime and the compression, and on nothing else: not on the number of threads, and
 /// not on where the content comes from, but for this: how a zip member was deflated shows in the blob (never in the tar).
 ///
 /// Memory is bounded by the number of threads, whatever the sizes of the files: some 40 MB for two.
-pub fn write(tree: &Tree, options: &Options, out: &mut dyn Write) -> Result<Written, Error> {
+pub fn write(tree: &dyn Entries, options: &Options, out: &mut dyn Write) -> Result<Written, Error> {
     write_watched(tree, options, None, out)
 }
 
 /// As [`write()`]; fails if a credential is in the tar: in a name or in the content of a file.
 pub fn write_watched(
-    tree: &Tree,
+    tree: &dyn Entries,
     options: &Options,
     watch: Option<Watch>,
     out: &mut dyn Write,
@@ -40,22 +39,19 @@ pub fn write_watched(
 
 /// As [`write_watched`], and shows all bytes of the tar to `see`, in order.
 pub fn write_seen(
-    tree: &Tree,
+    tree: &dyn Entries,
     options: &Options,
     watch: Option<Watch>,
     out: &mut dyn Write,
     see: &mut dyn FnMut(&[u8]),
 ) -> Result<Written, Error> {
-    let hides = |path: &&TreePath| path.file_name().starts_with(".wh.");
-    if let Some(path) = tree.iter().map(|(path, _)| path).find(hides) {
-        return Err(Error::Whiteout(path.clone()));
-    }
-    let queue = Queue::new(plan::jobs(tree, options.compression.rules()));
+    let size = check(tree)?;
+    let queue = Queue::new(plan::jobs(tree.each(), options.compression.rules()));
     let spare = Spare::default();
     std::thread::scope(|scope| {
         // Should this thread panic, the workers end too: the scope waits for them.
         let _guard = StopOnPanic(&queue);
-        let most = plan::count(tree).clamp(1, MOST_THREADS);
+        let most = plan::count(size).min(MOST_THREADS);
         let work = || work::run(&queue, &spare, *options);
         parallel::start(scope, options.threads.clamp(1, most), work).map_err(Error::Encode)?;
         let result = Writer::new(options, watch, out, see).and_then(|writer| writer.write(&queue, &spare));
@@ -71,12 +67,25 @@ pub fn write_seen(
     })
 }
 
+/// Refuses names that a layer cannot have; gives about the size of the tar, in bytes.
+fn check(tree: &dyn Entries) -> Result<u64, Error> {
+    let mut size = 0;
+    for entry in tree.each() {
+        let (path, entry) = entry.map_err(Error::Entries)?;
+        if path.file_name().starts_with(".wh.") {
+            return Err(Error::Whiteout(path));
+        }
+        size += header::BLOCK as u64 + entry.content().map_or(0, Content::size);
+    }
+    Ok(size)
+}
+
 /// The file of a tree whose bytes are at an offset of its tar.
-fn place(tree: &Tree, mtime: u64, offset: u64) -> String {
+fn place(tree: &dyn Entries, mtime: u64, offset: u64) -> String {
     let mut at = 0;
-    for (path, entry) in tree.iter() {
+    for (path, entry) in tree.each().flatten() {
         let mut header = Vec::new();
-        header::append(&mut header, path, entry, mtime);
+        header::append(&mut header, &path, &entry, mtime);
         let size = entry.content().map_or(0, Content::size);
         at += header.len() as u64 + size + header::padding(size) as u64;
         if offset < at {
@@ -99,7 +108,7 @@ impl From<Error> for Ended {
 }
 
 /// Hashes and writes the stretches of a layer in order.
-struct Writer<'o, 't> {
+struct Writer<'o> {
     options: &'o Options,
     watch: Option<Watch>,
     out: &'o mut dyn Write,
@@ -108,10 +117,10 @@ struct Writer<'o, 't> {
     digest: Hasher,
     size: u64,
     crc: crc32fast::Hasher,
-    stored: Option<StoredRange<'t>>,
+    stored: Option<StoredRange>,
 }
 
-impl<'o, 't> Writer<'o, 't> {
+impl<'o> Writer<'o> {
     fn new(
         options: &'o Options,
         watch: Option<Watch>,
@@ -133,11 +142,7 @@ impl<'o, 't> Writer<'o, 't> {
         Ok(writer)
     }
 
-    fn write(
-        mut self,
-        queue: &Queue<Output<'t>, impl Jobs<'t>>,
-        spare: &Spare<'t>,
-    ) -> Result<Written, Ended> {
+    fn write(mut self, queue: &Queue<Output, impl Jobs>, spare: &Spare) -> Result<Written, Ended> {
         while let Some(output) = queue.take() {
             match output {
                 Output::Chunk(mut chunk) => {
@@ -172,17 +177,18 @@ impl<'o, 't> Writer<'o, 't> {
     }
 
     /// Hashes bytes of the tar, and holds the members that end in them against their digests.
-    fn hash(&mut self, tar: &[u8], marks: &[(usize, Mark<'t>)]) -> Result<(), Error> {
+    fn hash(&mut self, tar: &[u8], marks: &[(usize, Mark)]) -> Result<(), Error> {
         let mut from = 0;
         for (at, mark) in marks {
             self.tar.update(&tar[from..*at]);
             from = *at;
             match mark {
-                Mark::Begin(digest) => self.tar.begin(digest.algorithm()),
-                Mark::End(path, digest) => {
-                    if self.tar.end().as_ref() != Some(*digest) {
+                Mark::Begin(algorithm) => self.tar.begin(*algorithm),
+                Mark::End(node) => {
+                    let stated = node.member().and_then(|member| member.digest.as_ref());
+                    if self.tar.end().as_ref() != stated {
                         return Err(Error::Content {
-                            path: (*path).clone(),
+                            path: node.path.clone(),
                             source: invalid("content does not have the hash that was stated"),
                         });
                     }
@@ -200,7 +206,7 @@ impl<'o, 't> Writer<'o, 't> {
     }
 
     /// Adds the check sums of a job, and checks those of stored members that are complete with it.
-    fn add(&mut self, sums: Sums<'t>) -> Result<(), Error> {
+    fn add(&mut self, sums: Sums) -> Result<(), Error> {
         self.crc.combine(&sums.tar);
         for range in sums.stored {
             let mut whole = match self.stored.take() {
@@ -221,7 +227,7 @@ impl<'o, 't> Writer<'o, 't> {
             if crc != expected {
                 let source = invalid(format!("has CRC-32 {crc:08x}, not the {expected:08x} stated"));
                 return Err(Error::Content {
-                    path: whole.path.clone(),
+                    path: whole.node.path.clone(),
                     source,
                 });
             }
@@ -236,7 +242,8 @@ mod tests {
 
     use super::*;
     use crate::layer::Compression;
-    use crate::tree::Entry;
+    use crate::paths::TreePath;
+    use crate::tree::{Entry, Tree};
 
     /// Several times as many bytes as may wait for the writer.
     fn large() -> Tree {

@@ -50,8 +50,14 @@ pub(super) fn output(
     if let Some(python) = nearest_python(tools.environment) {
         first = first.arguments([OsString::from("--python"), python.into()]);
     }
-    let output = first.output()?;
-    if output.success || !wanted_to_build(&output.stderr) {
+    let output = match first.output() {
+        Ok(output) if output.success => return Ok(output),
+        // Kernels and containers may forbid what bubblewrap does: then it has run nothing.
+        Ok(output) if output.stderr.starts_with("bwrap: ") => return run.output(),
+        Err(_) => return run.output(),
+        Ok(output) => output,
+    };
+    if !wanted_to_build(&output.stderr) {
         return Ok(output);
     }
     tools
@@ -100,10 +106,7 @@ fn trap(run: &Run<'_>, tools: &Tools<'_>) -> Result<Option<Confinement>, Error> 
             builds.into(),
         ]);
     }
-    let trap = Confinement { program, arguments };
-    let mut probe = Run::new(run.program, Path::new("/")).arguments(["--version"]);
-    probe.confinement = Some(trap.clone());
-    Ok(probe.output().is_ok_and(|output| output.success).then_some(trap))
+    Ok(Some(Confinement { program, arguments }))
 }
 
 /// The first Python of the search path that uv can use and whose version its name tells: shims and wrappers are passed over.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::elf::{self, Elf, Pieces};
 use crate::interrupted::uninterrupted;
 use crate::paths::TreePath;
-use crate::tree::{Content, Entry, Tree};
+use crate::tree::{Content, Each, Entries, Entry, Kind};
 
 /// The block of tar.
 const BLOCK: u64 = 512;
@@ -19,21 +19,23 @@ const ROUNDS: usize = 8;
 
 /// Watches the tar of a tree, and notes what its ELF files say.
 pub struct Scan<'t> {
-    entries: Box<dyn Iterator<Item = (&'t TreePath, &'t Entry)> + 't>,
+    entries: Each<'t>,
+    /// Why they could not be read to the end.
+    fault: Option<io::Error>,
     /// The header that is being read.
     header: Vec<u8>,
     /// Bytes of content and of padding that still belong to the current member.
     content: u64,
     padding: u64,
-    current: Option<Capture<'t>>,
+    current: Option<Capture>,
     found: Vec<(TreePath, Elf)>,
     /// Files some of whose tables had passed by before it was known where they are.
-    late: Vec<Capture<'t>>,
+    late: Vec<Capture>,
 }
 
-struct Capture<'t> {
-    path: &'t TreePath,
-    file: &'t Content,
+struct Capture {
+    path: TreePath,
+    file: Content,
     at: u64,
     pieces: Pieces,
     wanted: Vec<Range<u64>>,
@@ -43,9 +45,10 @@ struct Capture<'t> {
 
 impl<'t> Scan<'t> {
     /// A scan of the tar that is made of a tree.
-    pub fn new(tree: &'t Tree) -> Self {
+    pub fn new(tree: &'t dyn Entries) -> Self {
         Self {
-            entries: Box::new(tree.iter()),
+            entries: tree.each(),
+            fault: None,
             header: Vec::new(),
             content: 0,
             padding: 0,
@@ -93,10 +96,15 @@ impl<'t> Scan<'t> {
             0 => 0,
             b'x' => octal(&header[124..136]),
             _ => {
-                let entry = self.entries.next();
-                let file = entry.and_then(|(path, entry)| Some((path, entry.content()?)));
-                self.current = file.map(|(path, file)| Capture::new(path, file));
-                file.map_or(0, |(_, file)| file.size())
+                self.current = match self.entries.next() {
+                    Some(Ok((path, entry))) => Capture::of(path, entry),
+                    Some(Err(fault)) => {
+                        self.fault = Some(fault);
+                        None
+                    }
+                    None => None,
+                };
+                self.current.as_ref().map_or(0, |capture| capture.file.size())
             }
         };
         self.padding = self.content.next_multiple_of(BLOCK) - self.content;
@@ -117,6 +125,9 @@ impl<'t> Scan<'t> {
 
     /// All ELF files, in the order of the tree. Files of which something is still wanted are read again, as far as needed.
     pub fn finish(mut self) -> io::Result<Vec<(TreePath, Elf)>> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         for capture in std::mem::take(&mut self.late) {
             self.found.extend(capture.read_again()?);
         }
@@ -126,16 +137,16 @@ impl<'t> Scan<'t> {
 }
 
 /// The ELF files of a tree of which no layer is being written.
-pub fn scan(tree: &Tree) -> io::Result<Vec<(TreePath, Elf)>> {
-    let files = tree
-        .iter()
-        .filter_map(|(path, entry)| Some((path, entry.content()?)));
+pub fn scan(tree: &dyn Entries) -> io::Result<Vec<(TreePath, Elf)>> {
     let mut found = Vec::new();
-    for (path, file) in files {
+    for entry in tree.each() {
+        let (path, entry) = entry?;
+        let Some(mut capture) = Capture::of(path, entry) else {
+            continue;
+        };
         let mut magic = Vec::new();
-        file.open()?.take(4).read_to_end(&mut magic)?;
+        capture.file.open()?.take(4).read_to_end(&mut magic)?;
         if magic == b"\x7fELF" {
-            let mut capture = Capture::new(path, file);
             capture.read_pass()?;
             match capture.ended() {
                 Ok(elf) => found.extend(elf),
@@ -146,11 +157,13 @@ pub fn scan(tree: &Tree) -> io::Result<Vec<(TreePath, Elf)>> {
     Ok(found)
 }
 
-impl<'t> Capture<'t> {
-    fn new(path: &'t TreePath, file: &'t Content) -> Self {
+impl Capture {
+    /// Of a file; there is nothing to see in anything else.
+    fn of(path: TreePath, entry: Entry) -> Option<Self> {
+        let Kind::File(file) = entry.kind else { return None };
         let size = file.size();
         let first = 0..FIRST.min(size);
-        Self {
+        Some(Self {
             path,
             file,
             at: 0,
@@ -158,7 +171,7 @@ impl<'t> Capture<'t> {
             wanted: vec![first],
             begun: false,
             rounds: 0,
-        }
+        })
     }
 
     /// Takes the next bytes of the file; false if it is no ELF file.
@@ -206,9 +219,7 @@ impl<'t> Capture<'t> {
     fn ended(self) -> Result<Option<(TreePath, Elf)>, Box<Self>> {
         match elf::parse(&self.pieces) {
             None => Ok(None),
-            Some((elf, wanted)) if wanted.is_empty() || self.rounds == ROUNDS => {
-                Ok(Some((self.path.clone(), elf)))
-            }
+            Some((elf, wanted)) if wanted.is_empty() || self.rounds == ROUNDS => Ok(Some((self.path, elf))),
             Some(_) => Err(Box::new(self)),
         }
     }
@@ -259,6 +270,7 @@ fn octal(field: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::layer::{self, Compression, Options};
+    use crate::tree::Tree;
 
     /// Real objects: this test program, and libraries of the host.
     fn objects() -> Vec<std::path::PathBuf> {

@@ -289,6 +289,14 @@ impl Store {
         let path = self.root.join("tmp");
         tempfile::tempfile_in(&path).map_err(|source| Error::Io { path, source })
     }
+
+    /// As [`Store::scratch_file`]; its errors name where it is.
+    pub fn spool(&self) -> io::Result<fs_err::File> {
+        let path = self.root.join("tmp");
+        let file = tempfile::tempfile_in(&path)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        Ok(fs_err::File::from_parts(file, path))
+    }
 }
 
 /// Marks a file as used now; pruning goes by it. A file system that refuses loses only precision.

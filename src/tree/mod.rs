@@ -1,11 +1,15 @@
 //! Trees: sorted paths to entries, every parent present, no path twice, no path outside.
 
 mod content;
+mod entries;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 
 pub use content::{Content, Member, Method};
+pub use entries::{Each, Entries};
+pub use runs::{OpenSpool, Runs};
 
 use crate::digest::{Digest, Hasher};
 use crate::paths::TreePath;

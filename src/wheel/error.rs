@@ -23,6 +23,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The list of files is too long for memory, and cannot be kept elsewhere.
+    #[error("the list of the files of all wheels cannot be kept")]
+    List(#[source] io::Error),
     /// The zip archive is broken or ambiguous.
     #[error("wheel {wheel} is not a sound zip archive")]
     Archive {

@@ -5,12 +5,13 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use super::record::{self, Row};
+use super::site::laid_out;
 use super::{Error, Installed, MAX_TEXT, Site, Wheel, local, scheme, script, zip};
 use crate::interrupted::uninterrupted;
 use crate::paths::{PathError, TreePath};
 use crate::python::entry_points::is_interpreter;
 use crate::python::{PackageName, Target};
-use crate::tree::{Content, Entry};
+use crate::tree::{Content, Entry, Tree};
 
 /// What the INSTALLER file of every installed distribution says: the tree is the one that pip leaves, and whoever asks
 /// INSTALLER which tool may change it is answered as if pip had made it.
@@ -37,9 +38,9 @@ pub struct InstallOptions<'a> {
 /// Two wheels may have the same file at one path; different ones there are an error.
 pub fn install_all(mut wheels: Vec<Wheel>, options: &InstallOptions<'_>) -> Result<Installed, Error> {
     wheels.sort_by_cached_key(|wheel| wheel.filename().to_string());
-    let mut site = Site::new(options.prefix);
+    let mut site = Site::new(options.prefix, None);
     for wheel in wheels {
-        site.add(Placed::of(wheel, options)?);
+        site.add(Placed::of(wheel, options)?)?;
     }
     site.installed()
 }
@@ -48,7 +49,7 @@ pub fn install_all(mut wheels: Vec<Wheel>, options: &InstallOptions<'_>) -> Resu
 #[derive(Debug)]
 pub struct Placed {
     pub(super) wheel: Arc<str>,
-    pub(super) files: Vec<(TreePath, Entry)>,
+    pub(super) tree: Tree,
     pub(super) warnings: Vec<String>,
     pub(super) excluded: (usize, u64),
 }
@@ -80,10 +81,12 @@ impl Placed {
             installing.generate(&format!("bin/{}", entry_point.name), text, true)?;
         }
         installing.describe()?;
+        let (files, excluded) = (installing.files, installing.excluded);
+        let name: Arc<str> = wheel.filename().to_string().into();
         Ok(Self {
-            wheel: wheel.filename().to_string().into(),
-            files: installing.files,
-            excluded: installing.excluded,
+            tree: laid_out(files, options.prefix, &name)?,
+            wheel: name,
+            excluded,
             warnings: wheel.warnings,
         })
     }

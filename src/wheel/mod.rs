@@ -29,7 +29,7 @@ pub use self::install::{INSTALL_FORMAT, INSTALLER, InstallOptions, Placed, insta
 pub use self::record::RecordError;
 pub(crate) use self::record::{Row, row_of, write as write_record};
 pub use self::script::script;
-pub use self::site::{Installed, Owners, Site};
+pub use self::site::{Installed, Laid, Owners, Site};
 pub use self::zip::ZipError;
 use crate::blob::RandomFile;
 use crate::paths::TreePath;

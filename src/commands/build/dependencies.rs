@@ -195,12 +195,12 @@ impl Build<'_> {
     }
 
     /// Has wheels installed into a directory of a tree as the project says, and tells of what the user should know.
-    pub(super) fn installing<T>(
+    pub(super) fn installing<L, T>(
         &self,
         target: &Target,
         directory: &str,
-        install: impl FnOnce(&InstallOptions<'_>) -> anyhow::Result<(Installed, T)>,
-    ) -> anyhow::Result<(Installed, T)> {
+        install: impl FnOnce(&InstallOptions<'_>) -> anyhow::Result<(Installed<L>, T)>,
+    ) -> anyhow::Result<(Installed<L>, T)> {
         let prefix = TreePath::new(directory.trim_start_matches('/'))?;
         let exclude = excluded(&self.project.settings.exclude)?;
         let options = InstallOptions {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +19,8 @@ use crate::parallel;
 use crate::paths::TreePath;
 use crate::project::runtime;
 use crate::python::PackageName;
-use crate::tree::{Content, Tree};
-use crate::wheel::{self, Installed, Owners, Placed, Site, Wheel};
+use crate::tree::{Content, Entries, Kind};
+use crate::wheel::{self, Installed, Laid, Owners, Placed, Site, Wheel};
 
 /// Changes whenever other things are known of the same layer.
 const FORMAT: u32 = 2;
@@ -171,23 +172,27 @@ impl Making<'_> {
             .transpose()
             .map_err(named)?;
         let (excluded, owners) = (installed.excluded, installed.owners);
-        let tree = over_base(installed.tree, self.base)?;
-        arriving.prefer(tree.iter().filter_map(|(_, entry)| match entry.content()? {
-            Content::Member(member) => Some((&member.archive, member.range())),
-            _ => None,
-        }));
+        arriving.prefer(
+            installed
+                .tree
+                .each()
+                .filter_map(|entry| match entry.ok()?.1.kind {
+                    Kind::File(Content::Member(member)) => {
+                        Some((Arc::clone(&member.archive), member.range()))
+                    }
+                    _ => None,
+                }),
+        );
         let settled = || self.settled(part, arriving);
-        let tree = match self.maker.filter(|_| layer.is_none()) {
-            Some(maker) => self.build.compiled(tree, &owners, maker).map_err(named)?,
-            None => tree,
-        };
+        let maker = self.maker.filter(|_| layer.is_none());
+        let tree = self.finished(installed.tree, &owners, maker).map_err(named)?;
         let (layer, objects) = match layer {
             Some(layer) => {
                 settled()?;
-                (layer, native::scan(&tree)?)
+                (layer, native::scan(&*tree)?)
             }
             None => self
-                .write(&tree, (key, &part.created_by), &settled)
+                .write(&*tree, (key, &part.created_by), &settled)
                 .map_err(named)?,
         };
         let facts = Facts {
@@ -201,12 +206,35 @@ impl Making<'_> {
         Ok((layer, facts))
     }
 
+    /// What is in the layer: what was installed where it is over the base, with its byte-code.
+    fn finished(
+        &self,
+        installed: Laid,
+        owners: &Owners,
+        maker: Option<&Maker<'_>>,
+    ) -> anyhow::Result<Box<dyn Entries>> {
+        let mut links = self.base.directory_links.keys();
+        if maker.is_none() && !links.any(|link| installed.may_touch(link)) {
+            return Ok(Box::new(installed));
+        }
+        let tree = over_base(installed.tree()?, self.base)?;
+        Ok(Box::new(match maker {
+            Some(maker) => self.build.compiled(tree, owners, maker)?,
+            None => tree,
+        }))
+    }
+
     /// Opens and installs the wheels of a layer, and gives their file names. A wheel takes much more memory than what is
     /// installed of it, so only some are open at once.
-    fn install(&self, part: &Part, arriving: &Arriving<'_>) -> anyhow::Result<(Installed, Vec<String>)> {
+    fn install(
+        &self,
+        part: &Part,
+        arriving: &Arriving<'_>,
+    ) -> anyhow::Result<(Installed<Laid>, Vec<String>)> {
         let build = self.build;
         build.installing(&self.base.target, runtime::DEPENDENCIES, |options| {
-            let mut site = Site::new(options.prefix);
+            let spool = || build.store.spool();
+            let mut site = Site::new(options.prefix, Some(&spool));
             let mut file_names = Vec::new();
             let placed = |package: &&Selected| -> anyhow::Result<_> {
                 let wheel = self.open(&package.name, arriving)?;
@@ -218,10 +246,10 @@ impl Making<'_> {
                     .flatten()
                 {
                     file_names.push(placed.wheel().to_owned());
-                    site.add(placed);
+                    site.add(placed)?;
                 }
             }
-            Ok((site.installed()?, file_names))
+            Ok((site.laid()?, file_names))
         })
     }
 
@@ -255,7 +283,7 @@ impl Making<'_> {
     /// Writes a layer, and sees the objects in it as their bytes pass by. It is kept when its wheels are `settled`.
     fn write(
         &self,
-        tree: &Tree,
+        tree: &dyn Entries,
         (key, created_by): (&Digest, &str),
         settled: &dyn Fn() -> anyhow::Result<()>,
     ) -> anyhow::Result<(Layer, Vec<(TreePath, native::Elf)>)> {
@@ -303,9 +331,13 @@ fn facts_key(layer: &Digest) -> Digest {
 
 /// The files of a tree with the number of their wheel and half their SHA-256. RECORD has stated most of the hashes, and
 /// whoever reads a file checks it.
-fn listing(installed: &Installed, names: &[String]) -> anyhow::Result<BTreeMap<String, (usize, String)>> {
+fn listing(
+    installed: &Installed<Laid>,
+    names: &[String],
+) -> anyhow::Result<BTreeMap<String, (usize, String)>> {
     let mut files = BTreeMap::new();
-    for (path, entry) in installed.tree.iter() {
+    for entry in installed.tree.each() {
+        let (path, entry) = entry?;
         let Some(content) = entry.content() else { continue };
         let digest = match content {
             Content::Bytes(bytes) => Digest::of(bytes),
@@ -315,7 +347,7 @@ fn listing(installed: &Installed, names: &[String]) -> anyhow::Result<BTreeMap<S
             },
             Content::Path { .. } => Digest::of_reader(content.open()?)?.0,
         };
-        let owner = installed.owners.get(path);
+        let owner = installed.owners.get(&path);
         let wheel = owner.and_then(|owner| names.iter().position(|name| **name == **owner));
         files.insert(
             path.to_string(),

@@ -186,14 +186,17 @@ impl Arriving<'_> {
     }
 
     /// Says in which order ranges of the wheels will be read.
-    pub fn prefer<'r>(&self, order: impl Iterator<Item = (&'r Arc<RandomFile>, Range<u64>)>) {
+    pub fn prefer(&self, order: impl Iterator<Item = (Arc<RandomFile>, Range<u64>)>) {
         let begun = self.lock().begun.clone();
+        if begun.is_empty() {
+            return;
+        }
         let number = |archive: &Arc<RandomFile>| {
             let mut files = begun.iter();
             files.find_map(|(number, file)| Arc::ptr_eq(&file.archive, archive).then_some(*number))
         };
         self.tasks
-            .prefer(order.filter_map(|(archive, range)| Some((number(archive)?, range))));
+            .prefer(order.filter_map(|(archive, range)| Some((number(&archive)?, range))));
     }
 
     /// Waits until everything is there, verified and kept. Fails with the first fault, once.
