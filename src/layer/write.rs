@@ -239,11 +239,12 @@ impl<'o> Writer<'o> {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
     use crate::layer::Compression;
     use crate::paths::TreePath;
-    use crate::tree::{Entry, Tree};
+    use crate::tree::{Each, Entry, Tree};
 
     /// Several times as many bytes as may wait for the writer.
     fn large() -> Tree {
@@ -271,6 +272,33 @@ mod tests {
             let error = write(&tree, &options, &mut out).unwrap_err();
             assert!(matches!(error, Error::Whiteout(_)), "{name}: {error}");
             assert!(out.is_empty());
+        }
+    }
+
+    /// Entries that can be read so many times; then the list ends early.
+    struct Failing(Tree, AtomicUsize);
+
+    impl Entries for Failing {
+        fn each(&self) -> Each<'_> {
+            if self.1.fetch_sub(1, Ordering::Relaxed) > 0 {
+                return self.0.each();
+            }
+            let fault = std::iter::once_with(|| Err(io::Error::other("the list is cut off")));
+            Box::new(self.0.each().take(3).chain(fault))
+        }
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_to_its_end_makes_no_layer() {
+        for (times, threads) in [(0, 1), (1, 1), (1, 3)] {
+            let tree = Failing(large(), AtomicUsize::new(times));
+            let options = Options {
+                mtime: 0,
+                compression: Compression::Gzip,
+                threads,
+            };
+            let error = write(&tree, &options, &mut io::sink()).unwrap_err();
+            assert!(matches!(&error, Error::Entries(_)), "{times}: {error}");
         }
     }
 

@@ -190,17 +190,7 @@ fn run_build(
     for directory in [&home, &out] {
         fs_err::create_dir(directory).map_err(|source| read_fault(directory, source))?;
     }
-    let mut needs = Needs {
-        hidden: vec![
-            tools.store.root().to_owned(),
-            tools.environment.working_directory.clone(),
-            request.directory.clone(),
-        ],
-        readable: indexes.find_links.iter().map(PathBuf::from).collect(),
-        writable: vec![(scratch.path().to_owned(), scratch.path().to_owned())],
-        network: !request.offline,
-        ..Needs::default()
-    };
+    let mut needs = needs_of(request, &indexes, scratch.path(), tools);
     let built_from = to_build(source, scratch.path(), &mut needs)?;
     let gateway = Gateway::open(&indexes, tools.http)?;
     let mut run = uv
@@ -227,14 +217,35 @@ fn run_build(
         said: Said("the build left no wheel".to_owned()),
     })?;
     check_runs(&file_name, title, target, &python, tools)?;
-    let mut file = fs_err::File::open(&path).map_err(|e| read_fault(&path, e))?;
-    let added = tools.store.add(Kind::Wheel, None, &mut file)?;
     let from = if source.is_dir() {
         "its source directory"
     } else {
         "sdist"
     };
+    let built = kept(&path, file_name, tools)?;
     tools.progress.done("Built", format!("{title} from {from}"));
+    Ok(built)
+}
+
+/// What every build needs beside its source.
+fn needs_of(request: &Request, indexes: &Indexes, scratch: &Path, tools: &Tools<'_>) -> Needs {
+    Needs {
+        hidden: vec![
+            tools.store.root().to_owned(),
+            tools.environment.working_directory.clone(),
+            request.directory.clone(),
+        ],
+        readable: indexes.find_links.iter().map(PathBuf::from).collect(),
+        writable: vec![(scratch.to_owned(), scratch.to_owned())],
+        network: !request.offline,
+        ..Needs::default()
+    }
+}
+
+/// Takes the wheel that a build left into the store.
+fn kept(path: &Path, file_name: WheelFilename, tools: &Tools<'_>) -> Result<BuiltWheel, Error> {
+    let mut file = fs_err::File::open(path).map_err(|e| read_fault(path, e))?;
+    let added = tools.store.add(Kind::Wheel, None, &mut file)?;
     Ok(BuiltWheel {
         path: added.path,
         digest: added.digest,

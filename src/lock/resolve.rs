@@ -57,11 +57,14 @@ fn resolve(
     let own = key(request, target, tools, &texts, Some(&variables));
     let place = request.directory.join("pylock.toml");
     note.cached(false);
-    if let Some((remembered, lock)) = recall(&own, &place, tools) {
-        let age = tools.environment.now_seconds().saturating_sub(remembered.time);
-        // What is on this machine can change at any time.
-        let fresh = age < DAY && !request.upgrade && !has_local_sources(&lock);
-        if fresh || request.offline {
+    let age = |note: &Note| tools.environment.now_seconds().saturating_sub(note.time);
+    // What is on this machine can change at any time.
+    let is_good =
+        |(note, lock): &(Note, Lock)| age(note) < DAY && !request.upgrade && !has_local_sources(lock);
+    if let Some(remembered) = recall(&own, &place, tools) {
+        if is_good(&remembered) || request.offline {
+            let (kept, lock) = remembered;
+            let age = age(&kept);
             let detail = format!("{} as {} ago", count(&lock), ago(age));
             tools.progress.done("Resolved", detail);
             note.cached(true);
@@ -82,11 +85,7 @@ fn resolve(
     let (text, version) = match answered {
         Ok(answered) => answered,
         Err(error) => {
-            let remembered = recall(&elsewhere, &place, tools).filter(|(note, lock)| {
-                let age = tools.environment.now_seconds().saturating_sub(note.time);
-                age < DAY && !request.upgrade && !has_local_sources(lock)
-            });
-            let Some((_, lock)) = remembered else {
+            let Some((_, lock)) = recall(&elsewhere, &place, tools).filter(is_good) else {
                 return Err(error);
             };
             let first = error.to_string();
@@ -96,21 +95,25 @@ fn resolve(
             return finish(lock, request, &requirements);
         }
     };
-    // Files are fetched with the passwords that the settings give for their servers.
-    let is_repository = |line: &str| line.starts_with("vcs");
-    let line = |line: &str| {
-        if is_repository(line) {
-            line.to_owned()
-        } else {
-            without_users(line)
-        }
-    };
-    let text = text.lines().map(line).collect::<Vec<_>>().join("\n");
+    let text = without_passwords_of_files(&text);
     let lock = pylock::parse(&text, &place, Hashes::WhereKnown)?;
     remember(&[own, elsewhere], text, tools)?;
     let detail = format!("{} with uv {version}", count(&lock));
     tools.progress.done("Resolved", detail);
     finish(lock, request, &requirements)
+}
+
+/// Files are fetched with the passwords that the settings give for their servers.
+fn without_passwords_of_files(lock: &str) -> String {
+    let line = |line: &str| {
+        let is_repository = line.starts_with("vcs");
+        if is_repository {
+            line.to_owned()
+        } else {
+            without_users(line)
+        }
+    };
+    lock.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Remembers a resolution for a day; one that names a repository by a URL with a password is not remembered.

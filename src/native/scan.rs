@@ -335,6 +335,23 @@ mod tests {
         assert_eq!(super::scan(&tree).unwrap(), found);
     }
 
+    /// Entries whose list is cut off.
+    struct CutOff;
+
+    impl Entries for CutOff {
+        fn each(&self) -> Each<'_> {
+            Box::new(std::iter::once(Err(io::Error::other("the list is cut off"))))
+        }
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_an_error_and_not_a_tree_without_objects() {
+        let mut seen = Scan::new(&CutOff);
+        seen.feed(&[b'0'; 4096]);
+        assert_eq!(seen.finish().unwrap_err().to_string(), "the list is cut off");
+        assert!(super::scan(&CutOff).is_err());
+    }
+
     #[test]
     fn what_is_seen_in_passing_is_what_reading_the_whole_file_gives() {
         let mut tree = Tree::new();

@@ -5,6 +5,7 @@ mod needs;
 mod target;
 mod thin;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::app::HELD;
@@ -18,7 +19,7 @@ use crate::paths::TreePath;
 use crate::progress::Progress;
 use crate::project::bundle::{self, Directory, Launcher, Needs};
 use crate::project::runtime::is_shell_name;
-use crate::project::{self, AppOptions, Distribution, Project, Runtime, Start};
+use crate::project::{self, AppOptions, Distribution, Files, Project, Runtime, Start};
 use crate::python::Target;
 use crate::tree::{Content, Entry, Owner, Tree, TreeError};
 use crate::wheel::Wheel;
@@ -156,30 +157,14 @@ impl<'b> Making<'b> {
         let needs = self.needs(&wheels, distribution.as_ref(), &installed)?;
         let thin = order.thin && !wheels.is_empty();
         let thin = thin.then(|| Thin::of(self, &wheels, &fetched)).transpose()?;
-        let options = AppOptions {
-            target,
-            owner: Owner::default(),
-            home: None,
-            runtime: Runtime::Bundle {
-                needs: &needs,
-                thin: thin.is_some(),
-            },
+        let runtime = Runtime::Bundle {
+            needs: &needs,
+            thin: thin.is_some(),
         };
-        let app = build.timings.step("app", "", || -> anyhow::Result<_> {
-            let tree = build
-                .project
-                .tree(files, distribution.as_ref(), &start, options)?;
-            Ok(tree.with_small_files_read(HELD)?)
-        })?;
-        build.check_exposed(&app)?;
+        let app = self.app(files, distribution.as_ref(), &start, runtime)?;
         let mut all = app.clone();
         all.merge(installed.clone())?;
-        let mut env = build.project.settings.env.clone();
-        if order.debian {
-            // What root runs would leave byte-code among the package's files, which dpkg does not know and not remove.
-            env.entry("PYTHONDONTWRITEBYTECODE".to_owned())
-                .or_insert_with(|| "1".to_owned());
-        }
+        let env = self.variables(order);
         let debian_libraries = if order.debian {
             self.debian_libraries(&all, needs.libc)?
         } else {
@@ -215,6 +200,40 @@ impl<'b> Making<'b> {
             debian_libraries,
             layer: build.layers,
         })
+    }
+
+    /// The app's own files.
+    fn app(
+        &self,
+        files: Files,
+        distribution: Option<&Distribution>,
+        start: &Start,
+        runtime: Runtime<'_>,
+    ) -> anyhow::Result<Tree> {
+        let build = self.build;
+        let options = AppOptions {
+            target: &self.target,
+            owner: Owner::default(),
+            home: None,
+            runtime,
+        };
+        let app = build.timings.step("app", "", || -> anyhow::Result<_> {
+            let tree = build.project.tree(files, distribution, start, options)?;
+            Ok(tree.with_small_files_read(HELD)?)
+        })?;
+        build.check_exposed(&app)?;
+        Ok(app)
+    }
+
+    /// The environment variables that `run` sets.
+    fn variables(&self, order: &BundleOrder) -> BTreeMap<String, String> {
+        let mut env = self.build.project.settings.env.clone();
+        if order.debian {
+            // What root runs would leave byte-code among the package's files, which dpkg does not know and not remove.
+            env.entry("PYTHONDONTWRITEBYTECODE".to_owned())
+                .or_insert_with(|| "1".to_owned());
+        }
+        env
     }
 
     /// The wheels, fetched or built, opened.
