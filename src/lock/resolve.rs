@@ -61,15 +61,15 @@ fn resolve(
     // What is on this machine can change at any time.
     let is_good =
         |(note, lock): &(Note, Lock)| age(note) < DAY && !request.upgrade && !has_local_sources(lock);
-    if let Some(remembered) = recall(&own, &place, tools) {
-        if is_good(&remembered) || request.offline {
-            let (kept, lock) = remembered;
-            let age = age(&kept);
-            let detail = format!("{} as {} ago", count(&lock), ago(age));
-            tools.progress.done("Resolved", detail);
-            note.cached(true);
-            return finish(lock, request, &requirements);
-        }
+    if let Some(remembered) = recall(&own, &place, tools)
+        && (is_good(&remembered) || request.offline)
+    {
+        let (kept, lock) = remembered;
+        let age = age(&kept);
+        let detail = format!("{} as {} ago", count(&lock), ago(age));
+        tools.progress.done("Resolved", detail);
+        note.cached(true);
+        return finish(lock, request, &requirements);
     }
     if request.offline {
         return Err(Error::OfflineUnresolved {
