@@ -22,7 +22,7 @@ const MOST_THREADS: usize = 8;
 /// The bytes depend on the tree, the mtime and the compression, and on nothing else: not on the number of threads, and
 /// not on where the content comes from, but for this: how a zip member was deflated shows in the blob (never in the tar).
 ///
-/// Memory is bounded by the number of threads, whatever the sizes of the files: some 40 MB for two.
+/// Memory is bounded by the number of threads, whatever the sizes of the files: some 30 MB for two.
 pub fn write(tree: &dyn Entries, options: &Options, out: &mut dyn Write) -> Result<Written, Error> {
     write_watched(tree, options, None, out)
 }
