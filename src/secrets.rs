@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -15,6 +15,14 @@ use url::Url;
 const SHORTEST: usize = 6;
 /// From this length on a text of one kind of characters is no word and no number.
 const LONG: usize = 12;
+/// Longer texts are found by so many bytes of their beginning: enough that nothing else begins so, and little to look for.
+const LOOKED_FOR: usize = 512;
+/// From so many bytes to look for on they are looked for in less memory, and slower.
+const MANY: usize = 8 * 1024;
+/// No command has more bytes of credentials to look for, in all their forms.
+const MOST: usize = 1024 * 1024;
+/// What stands for a text that may hold any of more credentials than that.
+const NOT_SHOWN: &str = "**** (not shown: the project holds more credentials than can be looked for in it)";
 /// What RFC 3986 leaves as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -59,14 +67,24 @@ pub struct Secrets(Arc<RwLock<Held>>);
 struct Held {
     /// What is looked for, and what it is.
     forms: BTreeMap<String, String>,
+    /// Made when it is asked for: credentials come one after another.
     scanner: Option<Arc<Scanner>>,
 }
 
 struct Scanner {
-    search: AhoCorasick,
-    /// What each pattern is, in their order.
-    names: Vec<String>,
+    /// None where there is too much to look for: then everything may hold a credential.
+    search: Option<AhoCorasick>,
+    /// What is looked for, in the order of the patterns.
+    patterns: Vec<Pattern>,
     longest: usize,
+}
+
+/// The beginning of one or more forms.
+struct Pattern {
+    /// What it is.
+    what: String,
+    /// How the forms that are longer than what is looked for go on.
+    rests: Vec<String>,
 }
 
 impl Secrets {
@@ -87,7 +105,7 @@ impl Secrets {
             held.forms.entry(form).or_insert_with(|| what.to_owned());
         }
         if held.forms.len() > before {
-            held.scanner = Scanner::of(&held.forms).map(Arc::new);
+            held.scanner = None;
         }
     }
 
@@ -134,11 +152,20 @@ impl Secrets {
 
     /// Whether nothing is held: nothing needs to be scanned.
     pub fn is_empty(&self) -> bool {
-        self.scanner().is_none()
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.forms.is_empty()
     }
 
     fn scanner(&self) -> Option<Arc<Scanner>> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if held.forms.is_empty() || held.scanner.is_some() {
+            return held.scanner.clone();
+        }
+        drop(held);
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if held.scanner.is_none() {
+            held.scanner = Some(Arc::new(Scanner::of(&held.forms)));
+        }
         held.scanner.clone()
     }
 
@@ -152,14 +179,10 @@ impl Secrets {
 
     /// The text with `****` in the place of every credential.
     pub fn redacted<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let Some(scanner) = self.scanner() else {
-            return Cow::Borrowed(text);
-        };
-        if !scanner.search.is_match(text) {
-            return Cow::Borrowed(text);
+        match self.scanner() {
+            Some(scanner) => scanner.redacted(text),
+            None => Cow::Borrowed(text),
         }
-        let stars = vec!["****"; scanner.names.len()];
-        Cow::Owned(scanner.search.replace_all(text, &stars))
     }
 
     /// A scan of bytes that come in pieces; none if nothing is held.
@@ -243,23 +266,73 @@ impl Watch {
 }
 
 impl Scanner {
-    fn of(forms: &BTreeMap<String, String>) -> Option<Self> {
-        let search = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(forms.keys())
-            .ok()?;
-        Some(Self {
-            search,
-            names: forms.values().cloned().collect(),
-            longest: forms.keys().map(String::len).max()?,
-        })
+    fn of(forms: &BTreeMap<String, String>) -> Self {
+        let mut patterns: Vec<Pattern> = Vec::new();
+        let mut texts: Vec<&str> = Vec::new();
+        // Sorted: those that begin alike follow each other.
+        for (form, what) in forms {
+            let (begin, rest) = form.split_at(form.floor_char_boundary(LOOKED_FOR));
+            if texts.last() != Some(&begin) {
+                texts.push(begin);
+                let (what, rests) = (what.clone(), Vec::new());
+                patterns.push(Pattern { what, rests });
+            }
+            if let Some(pattern) = patterns.last_mut().filter(|_| !rest.is_empty()) {
+                pattern.rests.push(rest.to_owned());
+            }
+        }
+        let size: usize = texts.iter().map(|text| text.len()).sum();
+        let search = || {
+            AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .kind((size > MANY).then_some(AhoCorasickKind::ContiguousNFA))
+                .build(&texts)
+        };
+        Self {
+            search: (size <= MOST).then(|| search().ok()).flatten(),
+            longest: texts.iter().map(|text| text.len()).max().unwrap_or(1),
+            patterns,
+        }
     }
 
+    /// The first credential in the bytes: what it is, and where.
     fn find(&self, bytes: &[u8]) -> Option<(String, u64)> {
-        let found = self.search.find(bytes)?;
-        let what = self.names.get(found.pattern().as_usize()).cloned();
+        let Some(search) = &self.search else {
+            let what =
+                "perhaps one of the credentials that were found, which are too many to look for".to_owned();
+            return (!bytes.is_empty()).then_some((what, 0));
+        };
+        let found = search.find(bytes)?;
+        let what = self.patterns.get(found.pattern().as_usize());
+        let what = what.map(|pattern| pattern.what.clone());
         Some((what.unwrap_or_default(), found.start() as u64))
     }
+
+    fn redacted<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let Some(search) = &self.search else {
+            return Cow::Borrowed(NOT_SHOWN);
+        };
+        let mut out = String::new();
+        let mut at = 0;
+        while let Some(found) = search.find(Input::new(text).range(at..)) {
+            out.push_str(&text[at..found.start()]);
+            out.push_str("****");
+            let pattern = self.patterns.get(found.pattern().as_usize());
+            let rests = pattern.map(|pattern| &pattern.rests).into_iter().flatten();
+            let more = rests.map(|rest| in_common(rest, &text[found.end()..])).max();
+            at = text.ceil_char_boundary(found.end() + more.unwrap_or(0));
+        }
+        if at == 0 {
+            return Cow::Borrowed(text);
+        }
+        out.push_str(&text[at..]);
+        Cow::Owned(out)
+    }
+}
+
+/// How many bytes two texts have in common at their beginning.
+fn in_common(one: &str, other: &str) -> usize {
+    one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
 }
 
 /// Whether a text is found nowhere by chance.
@@ -394,6 +467,52 @@ mod tests {
         let secrets = Secrets::default();
         secrets.hold_urls("é\u{fffd}https://u:pass-word-1@h/x");
         assert!(secrets.check("x", b"pass-word-1").is_err());
+    }
+
+    /// A text without any pattern.
+    fn long(length: usize) -> String {
+        let hash = |n: usize| crate::digest::Digest::of(&n.to_le_bytes()).hex();
+        let text: String = (0..=length / 64).map(hash).collect();
+        text[..length].to_owned()
+    }
+
+    #[test]
+    fn a_long_password_is_found_by_its_beginning_and_goes_as_a_whole() {
+        for length in [511, 512, 513, 5000, 100_000] {
+            let password = long(length);
+            let secrets = held("me", &password);
+            let other = format!("{}é{}", &password[..length / 2], long(60));
+            secrets.hold("another", None, &other);
+            for text in [format!("a {password} b"), format!("https://me:{password}@h/é")] {
+                assert!(secrets.check("f", text.as_bytes()).is_err(), "{length}");
+                let shown = secrets.redacted(&text);
+                assert!(
+                    shown.contains("****") && !shown.contains(&password[length - 8..]),
+                    "{shown}"
+                );
+                assert!(shown.ends_with(" b") || shown.ends_with("é"), "{shown}");
+            }
+            let text = format!("é{other}{password}");
+            assert_eq!(secrets.redacted(&text), "é********");
+            assert_eq!(secrets.check("f", &password.as_bytes()[1..]), Ok(()), "{length}");
+        }
+    }
+
+    #[test]
+    fn where_there_is_too_much_to_look_for_nothing_is_shown_or_written() {
+        let secrets = Secrets::default();
+        let text: Vec<String> = (0..2000)
+            .map(|n| format!("https://u:{n}{}@h/", &long(300)[..299]))
+            .collect();
+        secrets.hold_urls(&text.join(" "));
+        assert!(
+            secrets
+                .check("f", b"anything")
+                .unwrap_err()
+                .to_string()
+                .contains("too many to look for")
+        );
+        assert_eq!(secrets.redacted("anything"), NOT_SHOWN);
     }
 
     #[test]

@@ -332,6 +332,24 @@ fn packages_that_are_bombs_are_refused() {
 }
 
 #[test]
+fn passwords_that_are_very_long_or_very_many_take_little_memory() {
+    let bench = Bench::new();
+    bench.0.write("app/main.py", "");
+    for (count, length, expected) in [(1, 4 << 20, "--offline"), (20_000, 64, "more credentials than")] {
+        let password = "aB3d5f7h".repeat(length / 8);
+        let urls = (0..count).map(|n| format!("--find-links https://u:{n}{password}@files.invalid/x\n"));
+        let text = format!("{}six==1.17.0\n", urls.collect::<String>());
+        bench.0.write("app/requirements.txt", &text);
+        let failed = measured(&bench, &BUILD).failed_with(1);
+        assert!(
+            failed.stderr.contains(expected) && !failed.stderr.contains("aB3d"),
+            "{}",
+            failed.stderr
+        );
+    }
+}
+
+#[test]
 fn documents_that_are_bombs_are_refused() {
     let bench = Bench::new();
     let base = bench.0.path("base");

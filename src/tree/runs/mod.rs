@@ -308,6 +308,10 @@ mod tests {
         let error = entries.find_map(Result::err).unwrap();
         assert!(error.to_string().contains("spool"), "{error}");
         assert!(entries.next().is_none());
+        drop(entries);
+        fs_err::write(&file, [&[5, 0, 0, 0][..], &vec![0xff; 40_000]].concat()).unwrap();
+        let error = runs.merged().find_map(Result::err).unwrap();
+        assert!(error.to_string().contains("spool does not hold"), "{error}");
         let tree = trees().remove(0);
         let full = || create(Path::new("/dev/full"));
         let error = Runs::holding(0)

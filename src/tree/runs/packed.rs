@@ -1,6 +1,7 @@
 //! Entries packed in a file: what of them is read again takes no memory until then.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
@@ -127,7 +128,7 @@ impl Spool {
     }
 
     fn unpacked(&self, bytes: &[u8]) -> io::Result<(TreePath, Entry)> {
-        let record: Record<'_> = postcard::from_bytes(bytes).map_err(io::Error::other)?;
+        let record: Record<'_> = postcard::from_bytes(bytes).map_err(|e| self.damaged(&e))?;
         let kind = match record.kind {
             Packable::Directory => Kind::Directory,
             Packable::Symlink(target) => Kind::Symlink(target.to_owned()),
@@ -151,7 +152,7 @@ impl Spool {
                     Method::Stored
                 };
                 Kind::File(Content::Member(Box::new(Member {
-                    archive: Arc::clone(archive.ok_or_else(|| io::Error::other("no such archive"))?),
+                    archive: Arc::clone(archive.ok_or_else(|| self.damaged(&"no such archive"))?),
                     offset,
                     compressed_size,
                     size,
@@ -167,7 +168,15 @@ impl Spool {
             mode: record.mode,
             owner: Owner { uid, gid },
         };
-        Ok((TreePath::new(record.path).map_err(io::Error::other)?, entry))
+        let path = TreePath::new(record.path).map_err(|e| self.damaged(&e))?;
+        Ok((path, entry))
+    }
+
+    fn damaged(&self, what: &dyn fmt::Display) -> io::Error {
+        let path = self.file.path().display();
+        io::Error::other(format!(
+            "a temporary file in {path} does not hold what was written to it: {what}"
+        ))
     }
 }
 

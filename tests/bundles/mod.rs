@@ -5,13 +5,16 @@
     reason = "what the test itself cannot do is a failure of the test"
 )]
 
+mod machines;
+mod thin;
+
 use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::{self, Run, Sandbox, is_root, run};
+use crate::support::{self, Run, Sandbox, run};
 
 /// Says all that it is given.
 const ECHO: &str =
@@ -54,6 +57,13 @@ fn listing(directory: &Path) -> BTreeMap<String, (u32, i64, Vec<u8>)> {
         }
     }
     all
+}
+
+/// The interpreter that `python3` stands for.
+fn system_python() -> String {
+    let mut command = Command::new("python3");
+    command.args(["-c", "import sys; print(sys.executable)"]);
+    run(&mut command).succeeded().stdout.trim().to_owned()
 }
 
 #[test]
@@ -349,244 +359,6 @@ fn the_name_of_a_variable_that_a_shell_would_run_is_refused() {
         assert!(!sandbox.path("out").exists());
     }
 }
-
-/// A Debian with `python3-minimal`, what it depends on, a shell, and nothing else; made once.
-fn debian() -> PathBuf {
-    assert!(is_root(), "only root can chroot: run this test as root");
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trixie-python3-minimal");
-    let lock = fs_err::File::create(root.with_extension("lock")).unwrap();
-    lock.file().lock().unwrap();
-    if !root.exists() {
-        let making = root.with_extension("making");
-        let _ = fs_err::remove_dir_all(&making);
-        run(Command::new("mmdebstrap")
-            .args(["--variant=extract", "--mode=root"])
-            .arg("--include=python3-minimal,dash,coreutils,base-files")
-            .arg("trixie")
-            .arg(&making))
-        .succeeded();
-        fs_err::rename(&making, &root).unwrap();
-    }
-    root
-}
-
-/// A place in the Debian for one test.
-struct Machine {
-    root: PathBuf,
-    place: tempfile::TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let root = debian();
-        let opt = root.join("opt");
-        fs_err::create_dir_all(&opt).unwrap();
-        let place = tempfile::Builder::new().prefix("a b ").tempdir_in(opt).unwrap();
-        fs_err::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        Self { root, place }
-    }
-
-    fn output(&self, name: &str) -> String {
-        self.place.path().join(name).display().to_string()
-    }
-
-    /// `NAME/run`, to be started in the Debian.
-    fn start(&self, name: &str) -> Command {
-        let inside = self.place.path().strip_prefix(&self.root).unwrap();
-        let mut command = Command::new("chroot");
-        command
-            .arg(&self.root)
-            .arg(Path::new("/").join(inside).join(name).join("run"))
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command
-    }
-}
-
-#[test]
-#[ignore = "needs root, the network and what tests/setup.sh installs"]
-fn script_runs_in_a_debian_with_python3_minimal_alone() {
-    let sandbox = Sandbox::new();
-    let machine = Machine::new();
-    sandbox.example("script");
-    bundle(&sandbox, "script", &machine.output("directory"), &[]).succeeded();
-    for ending in ["tar.gz", "tar.zst"] {
-        let archive = sandbox.path(&format!("script.{ending}"));
-        bundle(&sandbox, "script", archive.to_str().unwrap(), &[]).succeeded();
-        unpack(&archive, Path::new(&machine.output(ending)));
-    }
-    let document = "name: 'two  words'\n\"quo'ted\": 1\n";
-    for name in ["directory", "tar.gz", "tar.zst"] {
-        let said = run(machine.start(name).args(["get", "name", document])).succeeded();
-        assert_eq!(said.stdout, "two  words\n", "{name}");
-        let said = run(machine
-            .start(name)
-            .args(["get", "quo'ted", document])
-            .env("PYTHONPATH", "/x"))
-        .succeeded();
-        assert_eq!(said.stdout, "1\n", "{name}");
-        assert!(
-            run(machine.start(name).arg("get"))
-                .failed_with(1)
-                .stderr
-                .contains("Usage:")
-        );
-    }
-}
-
-#[test]
-#[ignore = "needs root, the network and what tests/setup.sh installs"]
-fn a_bundle_for_others_says_so_in_one_line() {
-    let sandbox = Sandbox::new();
-    let machine = Machine::new();
-    sandbox.example("script");
-    let arm = if cfg!(target_arch = "aarch64") {
-        "linux/amd64"
-    } else {
-        "linux/arm64"
-    };
-    for (name, options, words) in [
-        (
-            "minor",
-            ["--python", "3.12"],
-            "is Python 3.13, but the packages are for Python 3.12",
-        ),
-        ("cpu", ["--platform", arm], "this machine is "),
-    ] {
-        bundle(&sandbox, "script", &machine.output(name), &options).succeeded();
-        let refused = run(machine.start(name).args(["get", "a", "a: 1"])).failed_with(1);
-        assert!(refused.stderr.contains(words), "{refused:?}");
-        assert_eq!((refused.stderr.lines().count(), &*refused.stdout), (1, ""));
-    }
-    bundle(&sandbox, "script", &machine.output("thin"), &["--thin"]).succeeded();
-    let refused = run(machine.start("thin").args(["get", "a", "a: 1"])).failed_with(1);
-    assert!(
-        refused.stderr.contains("install pip (Debian: python3-pip)"),
-        "{refused:?}"
-    );
-    assert_eq!(refused.stderr.lines().count(), 1);
-}
-
-/// The interpreter that `python3` stands for.
-fn system_python() -> String {
-    let mut command = Command::new("python3");
-    command.args(["-c", "import sys; print(sys.executable)"]);
-    run(&mut command).succeeded().stdout.trim().to_owned()
-}
-
-#[test]
-#[ignore = "needs root, the network and what tests/setup.sh installs"]
-fn thin_bundles_install_once_or_not_at_all() {
-    let sandbox = Sandbox::new();
-    sandbox.example("script");
-    let python = system_python();
-    bundle(
-        &sandbox,
-        "script",
-        "thin",
-        &["--thin", "--target-python", &python],
-    )
-    .succeeded();
-    let names = || {
-        let entries = fs_err::read_dir(sandbox.path("thin")).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    };
-    let before = names();
-    assert_eq!(before, ["app", "built", "requirements.txt", "run"]);
-    let start = || {
-        let mut command = Command::new(sandbox.path("thin/run"));
-        command.args(["get", "a", "a: 1"]);
-        command
-    };
-    let refused = |run: Run, words: &str| {
-        let run = run.failed_with(1);
-        let last = run.stderr.lines().last().unwrap().to_owned();
-        assert!(
-            last.starts_with("run: cannot install the packages: ") && last.contains(words),
-            "{run:?}"
-        );
-        assert_eq!(names(), before);
-    };
-    let mut alone = Command::new("unshare");
-    alone
-        .arg("--net")
-        .arg(sandbox.path("thin/run"))
-        .args(["get", "a", "a: 1"]);
-    refused(run(&mut alone), "the package index cannot be reached");
-    // Another user, who may read everything.
-    fs_err::set_permissions(sandbox.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let system = ["--thin", "--target-python", "/usr/bin/python3"];
-    bundle(&sandbox, "script", "closed", &system).succeeded();
-    let mut nobody = Command::new("setpriv");
-    nobody
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(sandbox.path("closed/run"))
-        .args(["get", "a", "a: 1"])
-        .env("PYOCI_PYTHON", "/usr/bin/python3");
-    let said = run(&mut nobody).failed_with(1).stderr;
-    let closed = fs_err::canonicalize(sandbox.path("closed")).unwrap();
-    let expected = format!("no permission to write to {}\n", closed.display());
-    assert_eq!(said, format!("run: cannot install the packages: {expected}"));
-    assert!(!closed.join("python_deps").exists());
-    let children: Vec<_> = (0..4)
-        .map(|_| {
-            start()
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        })
-        .collect();
-    let mut told = 0;
-    for child in children {
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.stdout, b"1\n", "{output:?}");
-        told += usize::from(String::from_utf8_lossy(&output.stderr).contains("first start: installing"));
-    }
-    assert_eq!(told, 1, "it was installed {told} times");
-    assert_eq!(
-        names(),
-        ["app", "built", "python_deps", "requirements.txt", "run"]
-    );
-}
-
-#[test]
-#[ignore = "needs root, the network and what tests/setup.sh installs"]
-fn what_was_installed_for_another_lock_is_replaced() {
-    let sandbox = Sandbox::new();
-    let python = system_python();
-    let start = |name: &str| {
-        let mut command = Command::new(sandbox.path(name).join("run"));
-        assert_eq!(run(command.args(["get", "a", "a: 1"])).succeeded().stdout, "1\n");
-    };
-    sandbox.example("script");
-    let options = ["--thin", "--target-python", &python];
-    bundle(&sandbox, "script", "thin", &options).succeeded();
-    start("thin");
-    sandbox.write("script/requirements.txt", "docopt==0.6.2\nPyYAML==6.0.2\n");
-    bundle(&sandbox, "script", "next", &options).succeeded();
-    fs_err::rename(sandbox.path("thin/python_deps"), sandbox.path("next/python_deps")).unwrap();
-    start("next");
-    let new = sandbox.path("next/python_deps");
-    let versions: Vec<_> = fs_err::read_dir(new)
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    let has = |name: &str| {
-        versions
-            .iter()
-            .any(|v| v.to_string_lossy().to_lowercase() == name)
-    };
-    assert!(
-        has("pyyaml-6.0.2.dist-info") && !has("pyyaml-6.0.3.dist-info"),
-        "{versions:?}"
-    );
-}
-
 #[test]
 #[ignore = "needs the network and what tests/setup.sh installs"]
 fn every_example_runs_as_a_bundle() {
