@@ -1,28 +1,23 @@
 //! The credentials that a command holds, and the gate: whatever is written is scanned for them.
 
+mod scanner;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
+use self::scanner::Scanner;
+
 /// Shorter texts are found everywhere. In bytes.
 const SHORTEST: usize = 6;
 /// From this length on a text of one kind of characters is no word and no number.
 const LONG: usize = 12;
-/// Longer texts are found by so many bytes of their beginning: enough that nothing else begins so, and little to look for.
-const LOOKED_FOR: usize = 512;
-/// From so many bytes to look for on they are looked for in less memory, and slower.
-const MANY: usize = 8 * 1024;
-/// No command has more bytes of credentials to look for, in all their forms.
-const MOST: usize = 1024 * 1024;
-/// What stands for a text that may hold any of more credentials than that.
-const NOT_SHOWN: &str = "**** (not shown: the project holds more credentials than can be looked for in it)";
 /// What RFC 3986 leaves as it is.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -69,22 +64,6 @@ struct Held {
     forms: BTreeMap<String, String>,
     /// Made when it is asked for: credentials come one after another.
     scanner: Option<Arc<Scanner>>,
-}
-
-struct Scanner {
-    /// None where there is too much to look for: then everything may hold a credential.
-    search: Option<AhoCorasick>,
-    /// What is looked for, in the order of the patterns.
-    patterns: Vec<Pattern>,
-    longest: usize,
-}
-
-/// The beginning of one or more forms.
-struct Pattern {
-    /// What it is.
-    what: String,
-    /// How the forms that are longer than what is looked for go on.
-    rests: Vec<String>,
 }
 
 impl Secrets {
@@ -265,76 +244,6 @@ impl Watch {
     }
 }
 
-impl Scanner {
-    fn of(forms: &BTreeMap<String, String>) -> Self {
-        let mut patterns: Vec<Pattern> = Vec::new();
-        let mut texts: Vec<&str> = Vec::new();
-        // Sorted: those that begin alike follow each other.
-        for (form, what) in forms {
-            let (begin, rest) = form.split_at(form.floor_char_boundary(LOOKED_FOR));
-            if texts.last() != Some(&begin) {
-                texts.push(begin);
-                let (what, rests) = (what.clone(), Vec::new());
-                patterns.push(Pattern { what, rests });
-            }
-            if let Some(pattern) = patterns.last_mut().filter(|_| !rest.is_empty()) {
-                pattern.rests.push(rest.to_owned());
-            }
-        }
-        let size: usize = texts.iter().map(|text| text.len()).sum();
-        let search = || {
-            AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .kind((size > MANY).then_some(AhoCorasickKind::ContiguousNFA))
-                .build(&texts)
-        };
-        Self {
-            search: (size <= MOST).then(|| search().ok()).flatten(),
-            longest: texts.iter().map(|text| text.len()).max().unwrap_or(1),
-            patterns,
-        }
-    }
-
-    /// The first credential in the bytes: what it is, and where.
-    fn find(&self, bytes: &[u8]) -> Option<(String, u64)> {
-        let Some(search) = &self.search else {
-            let what =
-                "perhaps one of the credentials that were found, which are too many to look for".to_owned();
-            return (!bytes.is_empty()).then_some((what, 0));
-        };
-        let found = search.find(bytes)?;
-        let what = self.patterns.get(found.pattern().as_usize());
-        let what = what.map(|pattern| pattern.what.clone());
-        Some((what.unwrap_or_default(), found.start() as u64))
-    }
-
-    fn redacted<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let Some(search) = &self.search else {
-            return Cow::Borrowed(NOT_SHOWN);
-        };
-        let mut out = String::new();
-        let mut at = 0;
-        while let Some(found) = search.find(Input::new(text).range(at..)) {
-            out.push_str(&text[at..found.start()]);
-            out.push_str("****");
-            let pattern = self.patterns.get(found.pattern().as_usize());
-            let rests = pattern.map(|pattern| &pattern.rests).into_iter().flatten();
-            let more = rests.map(|rest| in_common(rest, &text[found.end()..])).max();
-            at = text.ceil_char_boundary(found.end() + more.unwrap_or(0));
-        }
-        if at == 0 {
-            return Cow::Borrowed(text);
-        }
-        out.push_str(&text[at..]);
-        Cow::Owned(out)
-    }
-}
-
-/// How many bytes two texts have in common at their beginning.
-fn in_common(one: &str, other: &str) -> usize {
-    one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
-}
-
 /// Whether a text is found nowhere by chance.
 fn is_telling(text: &str) -> bool {
     let kinds = [
@@ -395,6 +304,7 @@ fn encoded_in_lower_case(encoded: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use super::scanner::NOT_SHOWN;
     use super::*;
 
     fn held(user: &str, password: &str) -> Secrets {
